@@ -1,0 +1,160 @@
+"""The state of this process: whether the SDK is patched, by whom, and with which settings."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from kruise_autopatch import finder, settings, versions
+from kruise_autopatch.errors import IncompatibleSDKError
+from kruise_autopatch.patches import points_for
+from kruise_autopatch.patching import PatchPoint, PatchSet, Report, resolve
+from kruise_autopatch.settings import Settings
+
+
+@dataclass(frozen=True)
+class Status:
+    """What :func:`status` found."""
+
+    enabled: bool
+    # "environment" or "patch_e2b"; None while off.
+    source: str | None
+    # None while off, and while e2b has not been imported: only then are the variables read.
+    settings: Settings | None
+    patches: Sequence[Report]
+
+    def __str__(self) -> str:
+        if not self.enabled:
+            return "kruise-autopatch: off"
+        if self.settings is None:
+            return "kruise-autopatch: on, waiting for e2b to be imported"
+        head = f"kruise-autopatch: on, by {self.source}, {self.settings}"
+        return "\n".join([head, *(f"  {patch.name}: {patch.state}" for patch in self.patches)])
+
+
+# Guards the three below. Never held during an import: another thread may hold that module's
+# import lock and be waiting for this one.
+_lock = threading.RLock()
+_patches = PatchSet()
+_settings: Settings | None = None
+# Who decides: the environment, read when e2b is imported; a call; or nobody after an unpatch.
+_source: str | None = "environment"
+
+
+def patch_e2b(https: bool = True, validate_key: bool = False) -> None:
+    """Move the E2B SDK of this process to the private protocol, now and in later imports.
+
+    No variable is needed at the call, and none is changed; called again, the last call wins.
+
+    :param https: ``False`` for plain http, as inside a cluster
+    :param validate_key: ``True`` keeps the SDK's own check of the API key's form
+        (e2b 2.25.0 to 2.45.1)
+    :raises ModuleNotFoundError: e2b is not installed
+    :raises IncompatibleSDKError: a patch point is missing in the installed SDK
+    :raises ConfigurationError: a ``KRUISE_E2B_*`` variable has a bad value
+    """
+    chosen = settings.for_call(os.environ, https=https, validate_key=validate_key)
+    previous = _decide(chosen, "patch_e2b")
+    try:
+        import e2b  # noqa: F401
+
+        for package in finder.WATCHED:
+            if package in sys.modules:
+                _patch_package(package, chosen)
+    except BaseException:
+        _decide(*previous)
+        raise
+    finder.install()
+
+
+def unpatch_e2b() -> None:
+    """Put every attribute of the SDK back, and patch nothing more in this process.
+
+    Objects that were built in the meantime keep the URLs they were built with.
+    """
+    finder.uninstall()
+    _decide(None, None)
+
+
+def status() -> Status:
+    """What is patched, where, and with which settings."""
+    with _lock:
+        waiting = any(isinstance(entry, finder.SDKFinder) for entry in sys.meta_path)
+        enabled = _settings is not None or (_source == "environment" and waiting)
+        return Status(enabled, _source if enabled else None, _settings, _patches.reports)
+
+
+def on_import(module: ModuleType) -> None:
+    """The post-import hook: patch a package of the SDK that has just been executed.
+
+    Idempotent. Raises what :func:`patch_e2b` raises, and so makes the import fail.
+    """
+    with _lock:
+        source, chosen = _source, _settings
+    if source is None:
+        return
+    if chosen is None:
+        if not settings.is_enabled(os.environ):
+            return
+        chosen = settings.from_environment(os.environ)
+    _patch_package(module.__name__, chosen)
+    with _lock:
+        if _settings is None and _source == source:
+            _decide(chosen, source)
+
+
+def refuse(error: Exception) -> None:
+    """Let no client be built: for an SDK that is already imported and cannot be patched."""
+
+    def fail(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
+        raise error
+
+    barrier = resolve([PatchPoint("e2b.connection_config", "ConnectionConfig.__init__", fail)])
+    if barrier.problems:
+        raise error
+    with _lock:
+        _patches.apply(barrier)
+
+
+def _decide(chosen: Settings | None, source: str | None) -> tuple[Settings | None, str | None]:
+    """Change the settings in force and return the previous ones; none leave the SDK native."""
+    global _settings, _source
+    with _lock:
+        previous = _settings, _source
+        _settings, _source = chosen, source
+        if chosen is None:
+            _patches.undo()
+        return previous
+
+
+def _patch_package(package: str, chosen: Settings) -> None:
+    version = versions.installed(package.replace("_", "-"))
+    found = f"{package} {version or '(version unknown)'}"
+    if package == "e2b" and version is not None and versions.is_too_old(version):
+        _report(f"{found} is too old: e2b 2.8.0 or newer is needed", chosen)
+        return
+
+    # The settings of the moment at which a client is built; those chosen here until then.
+    resolution = resolve(points_for(package, lambda: _settings or chosen))
+    if resolution.problems:
+        _report(f"{found} cannot be fully patched: {'; '.join(resolution.problems)}", chosen)
+    with _lock:
+        _patches.apply(resolution)
+
+
+def _report(problem: str, chosen: Settings) -> None:
+    """Fail closed with an error, or warn where the user asked for that."""
+    if not chosen.strict:
+        warnings.warn(f"kruise-autopatch: {problem}.", RuntimeWarning, stacklevel=2)
+        return
+    raise IncompatibleSDKError(
+        f"{problem}. Install a release that kruise-autopatch supports, or upgrade it;"
+        " KRUISE_E2B_STRICT=0 turns this error into a warning, KRUISE_E2B_PATCH=0 leaves the"
+        " SDK native."
+    )

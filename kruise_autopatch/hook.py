@@ -1,0 +1,107 @@
+"""Where the finder hands over: wrapt's post-import hooks, and the cases wrapt does not cover.
+
+wrapt forgets a hook once it was called, is not called again by a reload, and its finder lets an
+import pass unhooked while another thread only looks with ``importlib.util.find_spec``. So the
+hook is registered again for each import, and the loader is watched by a proxy of our own.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Sequence
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, cast
+
+try:
+    import wrapt
+except ImportError as error:
+    raise ImportError(
+        f"KRUISE_E2B_PATCH is on, but wrapt cannot be imported ({error}); run"
+        " pip install --force-reinstall kruise-autopatch, or unset KRUISE_E2B_PATCH."
+    ) from error
+
+from kruise_autopatch.activation import on_import, refuse
+from kruise_autopatch.errors import KruiseAutopatchError
+from kruise_autopatch.finder import WATCHED, SDKFinder
+
+_registered: set[str] = set()
+_searching = threading.local()
+
+
+def find_hooked_spec(
+    finder: SDKFinder, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+) -> ModuleSpec | None:
+    """Ask the other finders for a watched module, and see to it that it gets patched."""
+    # wrapt's finder asks the whole of sys.meta_path again, this one included.
+    if getattr(_searching, "active", False):
+        return None
+    _searching.active = True
+    try:
+        if target is None:
+            _register(fullname)
+        spec = _find_elsewhere(finder, fullname, path, target)
+    finally:
+        _searching.active = False
+    if spec is not None and hasattr(spec.loader, "exec_module"):
+        spec.loader = cast("Loader", _PatchingLoader(spec.loader))
+    return spec
+
+
+def attend_loaded_modules() -> None:
+    """Patch the packages that were imported before the finder was installed.
+
+    Called at start-up, where an error would be printed and forgotten, so it is kept for the
+    moment at which the program builds its first client.
+    """
+    try:
+        for name in WATCHED:
+            if name in sys.modules:
+                _register(name)
+    except KruiseAutopatchError as error:
+        refuse(error)
+
+
+def _register(name: str) -> None:
+    if name not in _registered:
+        _registered.add(name)
+        wrapt.register_post_import_hook(_patch, name)
+
+
+def _patch(module: ModuleType) -> None:
+    # wrapt drops its hooks before it calls them; should this one raise, the import fails, and
+    # the next attempt has to find it registered again.
+    _registered.discard(module.__name__)
+    on_import(module)
+
+
+def _find_elsewhere(
+    finder: SDKFinder, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+) -> ModuleSpec | None:
+    # A copy: wrapt puts its finder first while this runs.
+    for other in list(sys.meta_path):
+        find_spec = getattr(other, "find_spec", None)
+        if other is finder or find_spec is None:
+            continue
+        spec: ModuleSpec | None = find_spec(fullname, path, target)
+        if spec is not None:
+            return spec
+    return None
+
+
+class _PatchingLoader(wrapt.ObjectProxy):  # type: ignore[type-arg]
+    """A module's own loader, which makes sure of the hook once the module has been executed."""
+
+    def exec_module(self, module: ModuleType) -> Any:
+        loader = self.__wrapped__
+        if module.__spec__ is not None:
+            module.__spec__.loader = loader
+        module.__loader__ = loader
+        loader.exec_module(module)
+        wrapt.notify_module_loaded(module)
+        package = module.__name__.partition(".")[0]
+        if module.__name__ != package:
+            # The reload of a submodule made new classes.
+            on_import(sys.modules[package])

@@ -1,0 +1,21 @@
+"""The route that a client configuration carries, for the patches of every distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kruise_autopatch.routing import Route
+
+_ATTRIBUTE = "_kruise_route"
+
+
+def attach(holder: Any, route: Route | None) -> None:
+    """Keep ``route`` on an SDK object; ``None`` leaves the object native and untouched."""
+    if route is not None:
+        setattr(holder, _ATTRIBUTE, route)
+
+
+def of(holder: Any) -> Route | None:
+    """The route of an SDK object; ``None`` if native, or built before it was patched."""
+    route: Route | None = getattr(holder, _ATTRIBUTE, None)
+    return route

@@ -1,0 +1,209 @@
+"""The private protocol of OpenKruise Agents: names in, URLs out, and back.
+
+Pure functions: no SDK, no environment. This is the only module that spells ``/kruise``. The
+routes are sandbox-manager's (``pkg/servers/e2b/adapters`` of openkruise/agents):
+
+* control plane: ``<scheme>://<authority>/kruise/api/…``
+* data plane:    ``<scheme>://<authority>/kruise/<sandbox id>/<port>/…``
+
+An *authority* is a host with an optional port (RFC 3986, section 3.2).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+_PREFIX = "/kruise"
+_API_PATH = f"{_PREFIX}/api"
+
+# Seconds. sandbox-manager refuses a connect without a positive timeout; the SDK's v2 route
+# documents 300 as the value of one that is left out.
+DEFAULT_CONNECT_TIMEOUT = 300
+
+# e2b/sandbox_domains.py of e2b 2.63.0. Their subdomains are E2B's too.
+PUBLIC_DOMAINS = (
+    "e2b.app",
+    "e2b.dev",
+    "e2b.pro",
+    "e2b-staging.dev",
+    "e2b-tango.dev",
+    "e2b-juliett.dev",
+)
+
+_LABEL = re.compile(r"\w(?:[\w-]*\w)?")
+
+
+class InvalidDomain(ValueError):
+    """A text that is not an authority; the message says why and what to write instead."""
+
+
+class ApiUrl(NamedTuple):
+    """The parts of a private control-plane URL."""
+
+    scheme: str
+    authority: str
+
+
+# --- authorities ---------------------------------------------------------------------------
+
+
+def parse_authority(text: str) -> str:
+    """Return ``text`` if it is ``host``, ``host:port`` or ``[ipv6]:port``.
+
+    Raises :class:`InvalidDomain` otherwise, with the reason and a correction.
+    """
+    if "://" in text:
+        bare = text.split("://", 1)[1].split("/", 1)[0].strip()
+        raise InvalidDomain(f"has a scheme; write only the host{_such_as(bare)}")
+    if any(character.isspace() for character in text):
+        bare = "".join(text.split())
+        raise InvalidDomain(f"contains a space; write the host without it{_such_as(bare)}")
+    for mark, meaning in (("/", "a path"), ("?", "a query"), ("#", "a fragment")):
+        if mark in text:
+            bare = text.split(mark, 1)[0]
+            raise InvalidDomain(f"has {meaning}; write only the host{_such_as(bare)}")
+    if "@" in text:
+        bare = text.rsplit("@", 1)[1]
+        raise InvalidDomain(f"has user information; write only the host{_such_as(bare)}")
+
+    host, port = _split_port(text)
+    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise InvalidDomain(
+            f"has the port {port!r}; write a number from 1 to 65535 after the colon, or none"
+        )
+    if not host.startswith("["):
+        _check_labels(host)
+    return text
+
+
+def _such_as(correction: str) -> str:
+    try:
+        return f", such as {parse_authority(correction)!r}"
+    except InvalidDomain:
+        return ", such as 'sandbox.example.com' or 'sandbox.example.com:8443'"
+
+
+def _split_port(text: str) -> tuple[str, str | None]:
+    if text.startswith("["):
+        address, bracket, rest = text[1:].partition("]")
+        if not bracket or not _is_ipv6(address) or (rest and not rest.startswith(":")):
+            raise InvalidDomain("is not an IPv6 address; write it as '[::1]' or '[::1]:8443'")
+        return f"[{address}]", rest[1:] if rest else None
+    if text.count(":") > 1:
+        correction = f"[{text}]" if _is_ipv6(text) else "[::1]:8443"
+        raise InvalidDomain(
+            f"has more than one colon; write an IPv6 address in brackets, such as {correction!r}"
+        )
+    host, colon, port = text.partition(":")
+    return host, port if colon else None
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_labels(host: str) -> None:
+    # One trailing dot marks a fully qualified name (RFC 1034, section 3.1), as pods use to
+    # avoid their search list.
+    labels = (host[:-1] if host.endswith(".") else host).split(".")
+    if not all(labels):
+        raise InvalidDomain("has an empty label; write a host such as 'sandbox.example.com'")
+    for label in labels:
+        if not _LABEL.fullmatch(label):
+            raise InvalidDomain(
+                f"has the label {label!r}; write letters, digits and hyphens between the dots,"
+                " such as 'sandbox.example.com'"
+            )
+
+
+def is_public(authority: str) -> bool:
+    """Whether ``authority`` belongs to E2B's own cloud, whose URLs are never rewritten."""
+    host = authority.rpartition(":")[0] if ":" in authority else authority
+    host = host.lower().rstrip(".")
+    return any(host == domain or host.endswith(f".{domain}") for domain in PUBLIC_DOMAINS)
+
+
+# --- control plane -------------------------------------------------------------------------
+
+
+def api_url(scheme: str, authority: str) -> str:
+    """The control plane's base URL, without a slash at its end."""
+    return f"{scheme}://{authority}{_API_PATH}"
+
+
+def parse_api_url(url: str) -> ApiUrl | None:
+    """The inverse of :func:`api_url`; ``None`` for a URL that is not of the private protocol."""
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https") and parts.path.rstrip("/") == _API_PATH:
+        return ApiUrl(parts.scheme, parts.netloc)
+    return None
+
+
+def v1_request(request: dict[str, Any]) -> dict[str, Any]:
+    """An SDK request to a v2 create or connect route, as the v1 request every server knows.
+
+    ``request`` holds the keyword arguments of ``httpx.Client.request``. sandbox-manager answers
+    405 to ``POST /v2/sandboxes…`` (``pkg/servers/e2b/routes.go``).
+    """
+    path: str = request["url"]
+    if not path.startswith("/v2/sandboxes"):
+        return request
+    moved = {**request, "url": path[len("/v2") :]}
+    if path.endswith("/connect"):
+        moved["json"] = {"timeout": DEFAULT_CONNECT_TIMEOUT, **request.get("json", {})}
+    return moved
+
+
+# --- data plane ----------------------------------------------------------------------------
+
+
+def sandbox_host(authority: str, sandbox_id: str, port: int) -> str:
+    """What stands in for a sandbox's host name: append a path, or nothing, but no query.
+
+    Raises ``ValueError`` for an id or a port that would change the shape of the path.
+    """
+    if not sandbox_id or any(c in "/?#" or c.isspace() for c in sandbox_id):
+        raise ValueError(f"sandbox id {sandbox_id!r} cannot be part of a URL path")
+    if not 0 < int(port) < 65536:
+        raise ValueError(f"port {port!r} is not a port number from 1 to 65535")
+    return f"{authority}{_PREFIX}/{sandbox_id}/{int(port)}"
+
+
+def sandbox_url(scheme: str, authority: str, sandbox_id: str, port: int) -> str:
+    """The base URL of one port of a sandbox, without a slash at its end."""
+    return f"{scheme}://{sandbox_host(authority, sandbox_id, port)}"
+
+
+def with_scheme(url: str, scheme: str) -> str:
+    """``url`` with its scheme replaced."""
+    return f"{scheme}://{url.split('://', 1)[1]}"
+
+
+def below(base: str, url: str) -> str:
+    """``url``, which ``urljoin`` resolved against the root of ``base``, put back below ``base``."""
+    if url.startswith(f"{base}/"):
+        return url
+    parts, prefix = urlsplit(url), urlsplit(base)
+    return urlunsplit(
+        (prefix.scheme, prefix.netloc, f"{prefix.path}{parts.path}", parts.query, parts.fragment)
+    )
+
+
+def with_websocket_path(url: str) -> str:
+    """A noVNC page's URL with the ``path`` that makes its websocket stay below the sandbox port.
+
+    One value is right for every noVNC: those that resolve it against the page (1.6) and those
+    that append it to the host (1.5 and older), where ``..`` stops at the root.
+    """
+    parts = urlsplit(url)
+    directory = parts.path.rpartition("/")[0]
+    path = f"path=../../..{directory}/websockify"
+    query = f"{parts.query}&{path}" if parts.query else path
+    return urlunsplit(parts._replace(query=query))

@@ -1,0 +1,105 @@
+"""Decide, when the SDK builds a client configuration, where its URLs lead.
+
+Pure: what the user set explicitly comes in, a :class:`Route` or an error comes out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kruise_autopatch import protocol
+from kruise_autopatch.errors import ConfigurationError
+from kruise_autopatch.settings import FROM_SERVER, SANDBOX_DOMAIN, Settings, checked_domain
+
+NO_DOMAIN = (
+    "kruise-autopatch is on (KRUISE_E2B_PATCH or patch_e2b), but no domain is set; nothing was"
+    " sent. Set E2B_DOMAIN to the host of your sandbox-manager, for example"
+    " sandbox-manager.sandbox-system.svc.cluster.local, or pass domain=."
+)
+
+
+@dataclass(frozen=True)
+class Explicit:
+    """What the user said, by argument or by variable. ``None`` means nothing was said."""
+
+    domain: str | None = None
+    # How the user gave the domain, for error messages.
+    domain_source: str = "E2B_DOMAIN"
+    api_url: str | None = None
+    sandbox_url: str | None = None
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way to one private back end; kept on the SDK's configuration object."""
+
+    scheme: str
+    # None if every URL was given explicitly, and so no domain was needed.
+    authority: str | None
+    # As in Settings.
+    sandbox_domain: str | None = None
+
+    @property
+    def api_url(self) -> str | None:
+        return protocol.api_url(self.scheme, self.authority) if self.authority else None
+
+    def sandbox_authority(self, server_domain: str | None) -> str:
+        """The host for sandbox traffic, given the ``domain`` of the server's reply.
+
+        Raises :class:`ConfigurationError` if there is none, or the server names no usable one.
+        """
+        if self.sandbox_domain == FROM_SERVER and server_domain:
+            return _server_domain(server_domain)
+        if self.sandbox_domain and self.sandbox_domain != FROM_SERVER:
+            return self.sandbox_domain
+        if self.authority is None:
+            raise ConfigurationError(NO_DOMAIN)
+        return self.authority
+
+    def sandbox_host(self, sandbox_id: str, server_domain: str | None, port: int) -> str:
+        """See :func:`protocol.sandbox_host`."""
+        return protocol.sandbox_host(self.sandbox_authority(server_domain), sandbox_id, port)
+
+    def sandbox_url(self, sandbox_id: str, server_domain: str | None, port: int) -> str:
+        """See :func:`protocol.sandbox_url`."""
+        return protocol.sandbox_url(
+            self.scheme, self.sandbox_authority(server_domain), sandbox_id, port
+        )
+
+
+def choose(settings: Settings, explicit: Explicit) -> Route | None:
+    """The route of a configuration; ``None`` leaves it native.
+
+    Native are debug mode and E2B's own public domains. Raises :class:`ConfigurationError` if
+    the domain is malformed, or missing where a URL would have to be derived from it.
+    """
+    if explicit.debug:
+        return None
+    # The SDK passes a configuration's computed api_url on as an explicit one, so a private
+    # one may be our own: take its word for the scheme.
+    private = protocol.parse_api_url(explicit.api_url) if explicit.api_url else None
+    if explicit.domain:
+        authority = checked_domain(explicit.domain, explicit.domain_source)
+        if protocol.is_public(authority):
+            return None
+        scheme = settings.scheme
+        if private and private.authority == authority:
+            scheme = private.scheme
+        return Route(scheme, authority, settings.sandbox_domain)
+    if private:
+        return Route(private.scheme, private.authority, settings.sandbox_domain)
+    if explicit.api_url and explicit.sandbox_url:
+        return Route(settings.scheme, None, settings.sandbox_domain)
+    raise ConfigurationError(NO_DOMAIN)
+
+
+def _server_domain(text: str) -> str:
+    source = f"{SANDBOX_DOMAIN.name}={FROM_SERVER}: the server's reply domain"
+    authority = checked_domain(text, source)
+    if protocol.is_public(authority):
+        raise ConfigurationError(
+            f"{source}={text!r} is E2B's public cloud, so no traffic was sent to it; unset"
+            f" {SANDBOX_DOMAIN.name} to use the client's own domain."
+        )
+    return authority

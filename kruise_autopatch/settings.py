@@ -1,0 +1,117 @@
+"""Environment variables → one frozen :class:`Settings`. The docs are checked against this table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kruise_autopatch import protocol, switches
+from kruise_autopatch.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable that this package reads."""
+
+    name: str
+    default: str
+    values: str
+    meaning: str
+
+
+PATCH = Variable("KRUISE_E2B_PATCH", "off", "1 or 0", "switches the private protocol on")
+HTTPS = Variable("KRUISE_E2B_HTTPS", "1", "1 or 0", "0 chooses http, 1 https")
+SANDBOX_DOMAIN = Variable(
+    "KRUISE_E2B_SANDBOX_DOMAIN",
+    "the client's own domain",
+    "a host, or server",
+    "the host for sandbox traffic; server means the domain in the server's reply",
+)
+STRICT = Variable(
+    "KRUISE_E2B_STRICT", "1", "1 or 0", "0 warns, instead of failing, about an unknown SDK"
+)
+
+VARIABLES = (PATCH, HTTPS, SANDBOX_DOMAIN, STRICT)
+
+# The value of KRUISE_E2B_SANDBOX_DOMAIN that means what the server's reply says.
+FROM_SERVER = "server"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user chose for this process."""
+
+    https: bool = True
+    # A host; FROM_SERVER; or None for the client's own domain.
+    sandbox_domain: str | None = None
+    strict: bool = True
+    # Whether the SDK's own check of the API key's form stays in force.
+    validate_key: bool = False
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.https else "http"
+
+
+# What the patches are given: the settings may change between two clients.
+CurrentSettings = Callable[[], Settings]
+
+
+def is_enabled(environment: Mapping[str, str]) -> bool:
+    """Whether ``KRUISE_E2B_PATCH`` is on. Raises :class:`ConfigurationError`."""
+    return _switch(environment, PATCH, default=False)
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read every setting. Raises :class:`ConfigurationError` on the first bad value."""
+    return Settings(
+        https=_switch(environment, HTTPS, default=True),
+        sandbox_domain=_sandbox_domain(environment),
+        strict=_switch(environment, STRICT, default=True),
+    )
+
+
+def for_call(environment: Mapping[str, str], *, https: bool, validate_key: bool) -> Settings:
+    """The settings of a call of ``patch_e2b``: its arguments, and the variables it has none for."""
+    return Settings(
+        https=https,
+        validate_key=validate_key,
+        sandbox_domain=_sandbox_domain(environment),
+        strict=_switch(environment, STRICT, default=True),
+    )
+
+
+def checked_domain(text: str, source: str) -> str:
+    """``text`` if it is an authority; else a :class:`ConfigurationError` that names ``source``."""
+    try:
+        return protocol.parse_authority(text)
+    except protocol.InvalidDomain as reason:
+        raise ConfigurationError(f"{source}={text!r} {reason}.") from None
+
+
+def _switch(environment: Mapping[str, str], variable: Variable, *, default: bool) -> bool:
+    text = environment.get(variable.name, "")
+    word = text.strip().lower()
+    if not word:
+        return default
+    if word in switches.ON:
+        return True
+    if word in switches.OFF:
+        return False
+    raise ConfigurationError(
+        f"{variable.name}={text!r} is not a switch; write one of 1, true, yes, on to enable or"
+        " 0, false, no, off to disable, or leave it unset."
+    )
+
+
+def _sandbox_domain(environment: Mapping[str, str]) -> str | None:
+    text = environment.get(SANDBOX_DOMAIN.name, "")
+    if not text or text.lower() == FROM_SERVER:
+        return text.lower() or None
+    domain = checked_domain(text, SANDBOX_DOMAIN.name)
+    if protocol.is_public(domain):
+        raise ConfigurationError(
+            f"{SANDBOX_DOMAIN.name}={text!r} is E2B's public cloud, which does not speak the"
+            " private protocol; write the host of your sandbox-manager or gateway."
+        )
+    return domain

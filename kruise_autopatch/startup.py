@@ -1,0 +1,30 @@
+"""What the interpreter runs at start-up, from ``kruise_autopatch.pth`` or ``.start`` (PEP 829).
+
+Nothing but ``os`` and ``sys`` may be imported here, and nothing may escape: an exception in a
+``.pth`` line is printed at every start of every Python program of the environment.
+"""
+
+import os
+import sys
+
+from kruise_autopatch.switches import is_off
+
+
+def install() -> None:
+    """Wait for the E2B SDK, if ``KRUISE_E2B_PATCH`` is set and not off.
+
+    Called twice per process in virtual environments of many CPython releases (gh-75723), so it
+    is idempotent. A misspelt value is reported when e2b is imported, not here, so that programs
+    that never use e2b live on.
+    """
+    if is_off(os.environ.get("KRUISE_E2B_PATCH", "")):
+        return
+
+    from kruise_autopatch import finder
+
+    finder.install()
+    if any(name in sys.modules for name in finder.WATCHED):
+        # Another start-up file imported the SDK before us.
+        from kruise_autopatch.hook import attend_loaded_modules
+
+        attend_loaded_modules()
