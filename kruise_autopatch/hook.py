@@ -1,8 +1,8 @@
-"""Where the finder hands over: wrapt's post-import hooks, and the cases wrapt does not cover.
+"""Where the finder hands over: wrapt's post-import hooks, and the two cases they do not cover.
 
-wrapt forgets a hook once it was called, is not called again by a reload, and its finder lets an
-import pass unhooked while another thread only looks with ``importlib.util.find_spec``. So the
-hook is registered again for each import, and the loader is watched by a proxy of our own.
+wrapt forgets a hook once it has called it, even if the hook raised and the import failed; so it
+is registered again for each new import. And it knows nothing of ``importlib.reload``, which
+makes new, native classes; so the reload of a submodule is followed by a loader of our own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def find_hooked_spec(
     finder: SDKFinder, fullname: str, path: Sequence[str] | None, target: ModuleType | None
 ) -> ModuleSpec | None:
     """Ask the other finders for a watched module, and see to it that it gets patched."""
-    # wrapt's finder asks the whole of sys.meta_path again, this one included.
+    # Other finders, wrapt's among them, ask the whole of sys.meta_path again, this one included.
     if getattr(_searching, "active", False):
         return None
     _searching.active = True
@@ -45,8 +45,8 @@ def find_hooked_spec(
         spec = _find_elsewhere(finder, fullname, path, target)
     finally:
         _searching.active = False
-    if spec is not None and hasattr(spec.loader, "exec_module"):
-        spec.loader = cast("Loader", _PatchingLoader(spec.loader))
+    if spec is not None and target is not None and fullname not in WATCHED:
+        spec.loader = cast("Loader", _ReloadingLoader(spec.loader))
     return spec
 
 
@@ -91,17 +91,11 @@ def _find_elsewhere(
     return None
 
 
-class _PatchingLoader(wrapt.ObjectProxy):  # type: ignore[type-arg]
-    """A module's own loader, which makes sure of the hook once the module has been executed."""
+class _ReloadingLoader(wrapt.ObjectProxy):  # type: ignore[type-arg]
+    """The loader of a submodule that is being reloaded: patches its new classes."""
 
-    def exec_module(self, module: ModuleType) -> Any:
-        loader = self.__wrapped__
+    def exec_module(self, module: ModuleType) -> None:
         if module.__spec__ is not None:
-            module.__spec__.loader = loader
-        module.__loader__ = loader
-        loader.exec_module(module)
-        wrapt.notify_module_loaded(module)
-        package = module.__name__.partition(".")[0]
-        if module.__name__ != package:
-            # The reload of a submodule made new classes.
-            on_import(sys.modules[package])
+            module.__spec__.loader = self.__wrapped__
+        self.__wrapped__.exec_module(module)
+        on_import(sys.modules[module.__name__.partition(".")[0]])

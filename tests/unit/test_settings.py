@@ -1,0 +1,73 @@
+"""Environment variables: one table, one precedence, and errors that say what to write."""
+
+from __future__ import annotations
+
+import pytest
+
+from kruise_autopatch import ConfigurationError, settings
+from kruise_autopatch.settings import Settings
+
+SWITCHES = ("KRUISE_E2B_PATCH", "KRUISE_E2B_HTTPS", "KRUISE_E2B_STRICT")
+
+
+def _read(name: str, text: str) -> bool:
+    environment = {name: text}
+    if name == "KRUISE_E2B_PATCH":
+        return settings.is_enabled(environment)
+    chosen = settings.from_environment(environment)
+    return {"KRUISE_E2B_HTTPS": chosen.https, "KRUISE_E2B_STRICT": chosen.strict}[name]
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("text", ["1", "true", "True", "YES", "on", " 1 "])
+def test_a_switch_is_on(name: str, text: str) -> None:
+    assert _read(name, text) is True
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("text", ["0", "false", "FALSE", "No", "off"])
+def test_a_switch_is_off(name: str, text: str) -> None:
+    assert _read(name, text) is False
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+@pytest.mark.parametrize("text", ["2", "enabled", "tru", "-1", "ja"])
+def test_any_other_value_names_variable_value_and_choices(name: str, text: str) -> None:
+    with pytest.raises(ConfigurationError) as refusal:
+        _read(name, text)
+    for part in (name, repr(text), "1, true, yes, on", "0, false, no, off"):
+        assert part in str(refusal.value)
+
+
+def test_empty_means_unset() -> None:
+    empty = {variable.name: "" for variable in settings.VARIABLES}
+    assert settings.from_environment(empty) == settings.from_environment({}) == Settings()
+    assert settings.is_enabled(empty) is settings.is_enabled({}) is False
+
+
+def test_http_is_the_scheme_when_https_is_off() -> None:
+    assert Settings(https=False).scheme == "http"
+    assert Settings(https=True).scheme == "https"
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [("server", "server"), ("Server", "server"), ("gateway.example.com:80",) * 2, ("", None)],
+)
+def test_the_sandbox_domain_is_a_host_or_the_servers(text: str, meaning: str | None) -> None:
+    chosen = settings.from_environment({"KRUISE_E2B_SANDBOX_DOMAIN": text})
+    assert chosen.sandbox_domain == meaning
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("https://gateway", "has a scheme"), ("e2b.app", "public cloud")]
+)
+def test_a_bad_sandbox_domain_is_refused(text: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"KRUISE_E2B_SANDBOX_DOMAIN='{text}'.*{reason}"):
+        settings.from_environment({"KRUISE_E2B_SANDBOX_DOMAIN": text})
+
+
+def test_a_call_does_not_read_the_variables_that_it_has_arguments_for() -> None:
+    environment = {"KRUISE_E2B_PATCH": "nonsense", "KRUISE_E2B_HTTPS": "nonsense"}
+    chosen = settings.for_call(environment, https=False, validate_key=True)
+    assert chosen == Settings(https=False, validate_key=True)
