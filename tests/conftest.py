@@ -1,4 +1,4 @@
-"""What every test may rely on: the *installed* package, and an environment without our variables."""
+"""What every test may rely on: the installed package, and no variables of ours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import trustme
 
 import kruise_autopatch
 
@@ -26,3 +27,17 @@ def no_inherited_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("E2B_", "KRUISE_")) and not name.startswith("KRUISE_TEST_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A certificate for loopback: paths of its authority, its chain and its key."""
+    directory = tmp_path_factory.mktemp("certificates")
+    authority = trustme.CA()
+    leaf = authority.issue_cert("localhost", "127.0.0.1")
+    paths = {name: str(directory / f"{name}.pem") for name in ("authority", "chain", "key")}
+    authority.cert_pem.write_to_path(paths["authority"])
+    for certificate in leaf.cert_chain_pems:
+        certificate.write_to_path(paths["chain"], append=True)
+    leaf.private_key_pem.write_to_path(paths["key"])
+    return paths

@@ -191,7 +191,8 @@ def test_without_the_sdk_the_call_says_that_it_is_missing() -> None:
     message = fresh.error(
         "import sys; sys.modules['e2b'] = None\nfrom kruise_autopatch import patch_e2b; patch_e2b()"
     )
-    assert message.startswith("ModuleNotFoundError") and "e2b" in message
+    assert message.startswith("ModuleNotFoundError")
+    assert "e2b" in message
 
 
 def test_a_call_that_fails_leaves_what_was_in_force() -> None:

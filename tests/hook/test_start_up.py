@@ -82,7 +82,8 @@ def test_the_environment_is_never_modified() -> None:
     code = (
         "import os; before = dict(os.environ)\n"
         "import e2b, kruise_autopatch\n"
-        "e2b.ConnectionConfig(); kruise_autopatch.patch_e2b(False); kruise_autopatch.unpatch_e2b()\n"
+        "e2b.ConnectionConfig()\n"
+        "kruise_autopatch.patch_e2b(False); kruise_autopatch.unpatch_e2b()\n"
         "result = before == dict(os.environ)"
     )
     assert fresh.value(code, ON) is True
