@@ -7,9 +7,8 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from kruise_autopatch import finder, settings, versions
 from kruise_autopatch.errors import IncompatibleSDKError
@@ -18,8 +17,7 @@ from kruise_autopatch.patching import PatchPoint, PatchSet, Report, resolve
 from kruise_autopatch.settings import Settings
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """What :func:`status` found."""
 
     enabled: bool
@@ -134,15 +132,14 @@ def _decide(chosen: Settings | None, source: str | None) -> tuple[Settings | Non
 
 
 def _patch_package(package: str, chosen: Settings) -> None:
-    version = versions.installed(package.replace("_", "-"))
-    found = f"{package} {version or '(version unknown)'}"
-    if package == "e2b" and version is not None and versions.is_too_old(version):
-        _report(f"{found} is too old: e2b 2.8.0 or newer is needed", chosen)
+    if package == "e2b" and versions.is_too_old(versions.of_e2b()):
+        _report(f"e2b {versions.of_e2b()} is too old: e2b 2.8.0 or newer is needed", chosen)
         return
 
     # The settings of the moment at which a client is built; those chosen here until then.
     resolution = resolve(points_for(package, lambda: _settings or chosen))
     if resolution.problems:
+        found = f"{package} {versions.installed(package) or '(version unknown)'}"
         _report(f"{found} cannot be fully patched: {'; '.join(resolution.problems)}", chosen)
     with _lock:
         _patches.apply(resolution)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import wrapt
 
@@ -15,18 +13,12 @@ import wrapt
 Wrapper = Callable[[Any, Any, "tuple[Any, ...]", "dict[str, Any]"], Any]
 
 
-class May(Enum):
-    """What of a patch point an SDK release may lack without being incompatible."""
-
-    LACK_NOTHING = "nothing"
-    # The module is not there: this release has no such feature.
-    LACK_MODULE = "module"
-    # The module is there, without the attribute.
-    LACK_ATTRIBUTE = "attribute"
+# What of a patch point an SDK release may lack without being incompatible: nothing; the module,
+# because this release has no such feature; or the attribute of a module that is there.
+MayLack = Literal["nothing", "module", "attribute"]
 
 
-@dataclass(frozen=True)
-class PatchPoint:
+class PatchPoint(NamedTuple):
     """One attribute of the SDK, and what it becomes."""
 
     module: str
@@ -35,15 +27,14 @@ class PatchPoint:
     wrapper: Wrapper
     # Parameters that the native callable must accept for the wrapper to be right.
     parameters: tuple[str, ...] = ()
-    may: May = May.LACK_NOTHING
+    may_lack: MayLack = "nothing"
 
     @property
     def name(self) -> str:
         return f"{self.module}:{self.path}"
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What became of one patch point: ``applied`` or ``absent`` (not in this SDK release)."""
 
     name: str
@@ -54,8 +45,7 @@ class UnusablePoint(Exception):
     """A patch point that is missing or has changed; the message says which and how."""
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """An attribute as it was found, and the wrapper that is meant for it."""
 
     owner: Any
@@ -109,8 +99,7 @@ class AppliedPatch:
             setattr(owner, attribute, self._target.native)
 
 
-@dataclass(frozen=True)
-class Resolution:
+class Resolution(NamedTuple):
     """What was found of a list of patch points, before anything is changed."""
 
     targets: Sequence[Target]
@@ -175,7 +164,7 @@ def _find(point: PatchPoint) -> Target | None:
         owner: Any = import_module(point.module)
     except ModuleNotFoundError as missing:
         absent = missing.name is not None and f"{point.module}.".startswith(f"{missing.name}.")
-        if absent and point.may is May.LACK_MODULE:
+        if absent and point.may_lack == "module":
             return None
         raise UnusablePoint(f"{point.name} is missing ({missing})") from missing
 
@@ -184,7 +173,7 @@ def _find(point: PatchPoint) -> Target | None:
         owner = getattr(owner, step, None)
     native = _static_attribute(owner, attribute)
     if native is None:
-        if point.may is May.LACK_ATTRIBUTE:
+        if point.may_lack == "attribute":
             return None
         raise UnusablePoint(f"{point.name} is missing")
     _check_parameters(point, native)

@@ -5,7 +5,7 @@ Pure: what the user set explicitly comes in, a :class:`Route` or an error comes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kruise_autopatch import protocol
 from kruise_autopatch.errors import ConfigurationError
@@ -18,8 +18,7 @@ NO_DOMAIN = (
 )
 
 
-@dataclass(frozen=True)
-class Explicit:
+class Explicit(NamedTuple):
     """What the user said, by argument or by variable. ``None`` means nothing was said."""
 
     domain: str | None = None
@@ -30,8 +29,7 @@ class Explicit:
     debug: bool = False
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(NamedTuple):
     """The way to one private back end; kept on the SDK's configuration object."""
 
     scheme: str

@@ -1,16 +1,16 @@
-"""Environment variables → one frozen :class:`Settings`. The docs are checked against this table."""
+"""Environment variables → one immutable :class:`Settings`; the docs are checked against it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from kruise_autopatch import protocol, switches
+from kruise_autopatch import protocol
 from kruise_autopatch.errors import ConfigurationError
+from kruise_autopatch.startup import OFF, ON
 
 
-@dataclass(frozen=True)
-class Variable:
+class Variable(NamedTuple):
     """One environment variable that this package reads."""
 
     name: str
@@ -37,8 +37,7 @@ VARIABLES = (PATCH, HTTPS, SANDBOX_DOMAIN, STRICT)
 FROM_SERVER = "server"
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """What the user chose for this process."""
 
     https: bool = True
@@ -94,9 +93,9 @@ def _switch(environment: Mapping[str, str], variable: Variable, *, default: bool
     word = text.strip().lower()
     if not word:
         return default
-    if word in switches.ON:
+    if word in ON:
         return True
-    if word in switches.OFF:
+    if word in OFF:
         return False
     raise ConfigurationError(
         f"{variable.name}={text!r} is not a switch; write one of 1, true, yes, on to enable or"

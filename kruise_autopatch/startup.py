@@ -7,7 +7,9 @@ Nothing but ``os`` and ``sys`` may be imported here, and nothing may escape: an 
 import os
 import sys
 
-from kruise_autopatch.switches import is_off
+# How the switches are spelled; compared without case and surrounding space.
+ON = ("1", "true", "yes", "on")
+OFF = ("0", "false", "no", "off", "")
 
 
 def install() -> None:
@@ -17,10 +19,11 @@ def install() -> None:
     is idempotent. A misspelt value is reported when e2b is imported, not here, so that programs
     that never use e2b live on.
     """
-    if is_off(os.environ.get("KRUISE_E2B_PATCH", "")):
+    if os.environ.get("KRUISE_E2B_PATCH", "").strip().lower() in OFF:
         return
 
-    from kruise_autopatch import finder
+    # In this form the import asks nothing of the package's __getattr__.
+    import kruise_autopatch.finder as finder
 
     finder.install()
     if any(name in sys.modules for name in finder.WATCHED):

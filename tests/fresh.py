@@ -41,7 +41,7 @@ def run(
 def output(code: str, variables: Mapping[str, str] | None = None, flags: Sequence[str] = ()) -> str:
     """What ``code`` prints. Fails the test, with the error output, if it does not exit cleanly."""
     done = run([*flags, "-c", code], variables)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr}"
     return done.stdout.strip()
 
 

@@ -17,7 +17,7 @@ import wrapt
 from kruise_autopatch import protocol, routing
 from kruise_autopatch.errors import ConfigurationError
 from kruise_autopatch.patches import routes
-from kruise_autopatch.patching import May, PatchPoint, Wrapper, bind
+from kruise_autopatch.patching import PatchPoint, Wrapper, bind
 from kruise_autopatch.settings import CurrentSettings
 
 _CONFIG = "e2b.connection_config"
@@ -54,7 +54,7 @@ def _configuration_points(settings: CurrentSettings) -> Sequence[PatchPoint]:
             "VolumeConnectionConfig.__init__",
             _init_configuration(settings, "_volume_api_url"),
             ("domain", "debug", "api_url"),
-            May.LACK_MODULE,
+            "module",
         ),
     )
 
@@ -149,7 +149,7 @@ _URL_POINTS = (
         "ConnectionConfig.get_sandbox_direct_url",
         _get_sandbox_url,
         _SANDBOX_URL_PARAMETERS,
-        May.LACK_ATTRIBUTE,
+        "attribute",
     ),
     PatchPoint(
         _SANDBOX,
@@ -190,7 +190,7 @@ def _speak_v1(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 
 _V1_POINTS = tuple(
-    PatchPoint(f"{_ENDPOINTS}.{endpoint}", function, _speak_v1, ("client", "body"), May.LACK_MODULE)
+    PatchPoint(f"{_ENDPOINTS}.{endpoint}", function, _speak_v1, ("client", "body"), "module")
     for endpoint in ("post_v2_sandboxes", "post_v_2_sandboxes_sandbox_id_connect")
     for function in ("sync_detailed", "asyncio_detailed")
 )
@@ -212,7 +212,7 @@ def _key_points(settings: CurrentSettings) -> Sequence[PatchPoint]:
 
     return (
         PatchPoint("e2b.api", "ApiClient.__init__", init_api_client, ("config",)),
-        PatchPoint("e2b.api", "validate_api_key", _validate_api_key, (), May.LACK_ATTRIBUTE),
+        PatchPoint("e2b.api", "validate_api_key", _validate_api_key, (), "attribute"),
     )
 
 
@@ -237,7 +237,7 @@ def _require_domain(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
 
 def _template_points() -> Sequence[PatchPoint]:
     return tuple(
-        PatchPoint(module, f"{template}.{method}", _require_domain, (), May.LACK_ATTRIBUTE)
+        PatchPoint(module, f"{template}.{method}", _require_domain, (), "attribute")
         for module, template in _TEMPLATES
         for method in _BUILD_METHODS
         if _falls_back_to_e2b_dev(module, template, method)

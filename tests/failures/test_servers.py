@@ -15,9 +15,9 @@ from kruise_autopatch.local import LocalManager
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_API_KEY": "some-api-key"}
 
-# Prints the error of an expression as JSON; ``start`` is a sandbox made beforehand.
+# Prints the error, or the value, of a function as JSON.
 REPORT = """
-import json, sys, asyncio, inspect
+import json, os, sys, asyncio, inspect
 from e2b import Sandbox, AsyncSandbox
 def report(function):
     try:
@@ -25,9 +25,13 @@ def report(function):
         if inspect.isawaitable(value):
             value = asyncio.run(value)
     except Exception as error:
-        print(json.dumps([type(error).__module__ + "." + type(error).__name__, str(error)]))
+        outcome = [type(error).__module__ + "." + type(error).__name__, str(error)]
     else:
-        print(json.dumps(["no error", repr(value)]))
+        outcome = ["no error", repr(value)]
+    print(json.dumps(outcome), flush=True)
+    # The Rust transport of e2b 2.38 and newer may abort the interpreter's shutdown after async
+    # use, patched or not.
+    os._exit(0)
 """
 
 

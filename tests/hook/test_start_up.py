@@ -42,7 +42,6 @@ def test_on_loads_only_what_start_up_needs() -> None:
     assert extra == {
         "kruise_autopatch",
         "kruise_autopatch.startup",
-        "kruise_autopatch.switches",
         "kruise_autopatch.finder",
     }
 

@@ -1,0 +1,181 @@
+"""`LocalManager`: the local sandbox-manager in a process of its own, for a `with` statement.
+
+Only the standard library is needed here; the server's dependencies are needed by the
+interpreter that runs it, which may be another one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+_START_TIMEOUT = 60
+_STOP_TIMEOUT = 30
+
+
+class LocalManagerError(RuntimeError):
+    """The local sandbox-manager did not start."""
+
+
+class LocalManager:
+    """Starts a local sandbox-manager, and stops it on exit.
+
+    It isolates nothing: what runs in its sandboxes runs as you.
+
+        with LocalManager() as manager:
+            subprocess.run([...], env={**os.environ, **manager.environment()})
+    """
+
+    def __init__(
+        self,
+        *,
+        python: str = sys.executable,
+        api_key: str = "some-api-key",
+        templates: Sequence[str] = (),
+        e2b_domain: str | None = None,
+        certfile: str | None = None,
+        keyfile: str | None = None,
+        request_log: bool = True,
+    ) -> None:
+        self.api_key = api_key
+        self._https = certfile is not None
+        self._directory = (
+            tempfile.TemporaryDirectory(prefix="kruise-local-log-") if request_log else None
+        )
+        self._log = (
+            os.path.join(self._directory.name, "requests.jsonl") if self._directory else None
+        )
+        command = [python, "-m", "kruise_autopatch.local", "--exit-with-stdin"]
+        for option, value in (
+            ("--api-key", api_key),
+            ("--e2b-domain", e2b_domain),
+            ("--certfile", certfile),
+            ("--keyfile", keyfile),
+            ("--request-log", self._log),
+            *(("--template", template) for template in templates),
+        ):
+            if value is not None:
+                command.append(f"{option}={value}")
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            # The open pipe is what tells the server that this process still lives.
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=_server_environment(),
+            )
+        except OSError as error:
+            self._errors.close()
+            self._remove_log()
+            raise LocalManagerError(f"Cannot run {python}: {error}") from error
+        self._lines: queue.Queue[bytes] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            self.url = self._first_line()
+        except BaseException:
+            self.close()
+            raise
+        self.domain = self.url.partition("://")[2]
+
+    def environment(self) -> dict[str, str]:
+        """The variables that lead an SDK, patched by kruise-autopatch, to this server."""
+        return {
+            "KRUISE_E2B_PATCH": "1",
+            "KRUISE_E2B_HTTPS": "1" if self._https else "0",
+            "E2B_DOMAIN": self.domain,
+            "E2B_API_KEY": self.api_key,
+        }
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Every request that the server has begun to answer, in that order."""
+        if self._log is None:
+            raise ValueError("the requests are not logged: LocalManager(request_log=False)")
+        if not os.path.exists(self._log):
+            return []
+        with open(self._log, encoding="utf-8") as log:
+            # A line without its end is still being written.
+            return [json.loads(line) for line in log if line.endswith("\n")]
+
+    def close(self) -> None:
+        """Stop the server; it kills its sandboxes and removes their directories."""
+        process = self._process
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        # Closing what another thread reads from is an error.
+        self._reader.join()
+        for stream in (process.stdin, process.stdout, self._errors):
+            if stream is not None and not stream.closed:
+                stream.close()
+        self._remove_log()
+
+    def __enter__(self) -> LocalManager:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _remove_log(self) -> None:
+        if self._directory is not None:
+            self._directory.cleanup()
+
+    def _first_line(self) -> str:
+        try:
+            line = self._lines.get(timeout=_START_TIMEOUT).decode().strip()
+        except queue.Empty:
+            raise self._failure(f"said nothing within {_START_TIMEOUT} s") from None
+        if not line:
+            raise self._failure(f"ended with exit code {self._process.wait()}")
+        return line
+
+    def _read(self) -> None:
+        output = self._process.stdout
+        assert output is not None
+        self._lines.put(output.readline())
+        # The rest is read too, so that the pipe never fills up.
+        for _ in output:
+            pass
+
+    def _failure(self, what: str) -> LocalManagerError:
+        self._errors.seek(0)
+        errors = self._errors.read().decode(errors="replace").strip()
+        return LocalManagerError(
+            f"The local sandbox-manager {what}. Its standard error:\n{errors or '(empty)'}"
+        )
+
+
+def _server_environment() -> dict[str, str]:
+    """Our environment without the patch's settings, with the way to this package.
+
+    The server must not be patched itself, and must be found even if this package is not
+    installed but lies in a directory on `sys.path`. A site-packages directory is left alone:
+    it may hold packages that another interpreter cannot load.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("KRUISE_E2B_")
+    }
+    source = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+    if os.path.basename(source) not in ("site-packages", "dist-packages"):
+        paths = [source, environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    return environment

@@ -1,0 +1,133 @@
+"""Running the application: sockets, signals, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import uvicorn
+
+from .app import App
+from .request_log import RequestLog
+from .sandboxes import Sandboxes
+
+
+class Options(NamedTuple):
+    """What the command line decides."""
+
+    host: str
+    port: int
+    api_key: str
+    templates: Sequence[str]
+    e2b_domain: str | None
+    certfile: str | None
+    keyfile: str | None
+    request_log: str | None
+    exit_with_stdin: bool
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.certfile else "http"
+
+
+class Server(uvicorn.Server):
+    """Says where it listens once it does, and ends its sandboxes before its connections.
+
+    In the other order, a stream of a command that never ends would hold up the end.
+    """
+
+    def __init__(self, config: uvicorn.Config, sandboxes: Sandboxes, greeting: list[str]) -> None:
+        super().__init__(config)
+        self._sandboxes = sandboxes
+        self._greeting = greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print("\n".join(self._greeting), flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._sandboxes.close()
+        await super().shutdown(sockets)
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+
+def environment(domain: str, https: bool, api_key: str) -> dict[str, str]:
+    """The variables that lead an SDK to this server."""
+    return {
+        "KRUISE_E2B_PATCH": "1",
+        "KRUISE_E2B_HTTPS": "1" if https else "0",
+        "E2B_DOMAIN": domain,
+        "E2B_API_KEY": api_key,
+    }
+
+
+def run(options: Options) -> None:
+    """Serve until SIGTERM, SIGINT or, if asked for, the end of stdin."""
+    listening = _listen(options.host, options.port)
+    host, port = listening.getsockname()[:2]
+    domain = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    greeting = [f"{options.scheme}://{domain}"]
+    variables = environment(domain, options.certfile is not None, options.api_key)
+    greeting += [f"{name}={value}" for name, value in variables.items()]
+
+    directory = tempfile.mkdtemp(prefix="kruise-local-")
+    sandboxes = Sandboxes(directory, list(options.templates))
+    app = App(sandboxes, options.api_key, options.e2b_domain)
+    config = uvicorn.Config(
+        RequestLog(app, options.request_log) if options.request_log else app,
+        loop="asyncio",
+        http="h11",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ssl_certfile=options.certfile,
+        ssl_keyfile=options.keyfile,
+        timeout_graceful_shutdown=3,
+    )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one.
+        os.rmdir(directory)
+        raise SystemExit(f"error: cannot use the certificate or its key: {error}") from error
+    server = Server(config, sandboxes, greeting)
+    if options.exit_with_stdin:
+        threading.Thread(target=_stop_with_stdin, args=(server,), daemon=True).start()
+    try:
+        asyncio.run(server.serve(sockets=[listening]))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listening.close()
+        if os.path.isdir(directory):
+            # Only after a failure to start: the shutdown removes it otherwise.
+            asyncio.run(sandboxes.close())
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise SystemExit(f"error: cannot listen on {host}:{port}: {error}") from error
+    return listening
+
+
+def _stop_with_stdin(server: Server) -> None:
+    while sys.stdin.buffer.read(4096):
+        pass
+    server.stop()

@@ -1,0 +1,63 @@
+"""A streamed response that notices at once when its client has gone.
+
+Starlette's own finds out, with newer ASGI servers, only when it sends the next chunk. A
+silent command or a long-running cell may not have a next chunk for a long time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+
+class CancellingStream(Response):
+    """Sends what an async generator yields, and closes the generator if the client leaves."""
+
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        status_code: int = 200,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(None, status_code, headers)
+        self._chunks = chunks
+        if "content-length" in self.headers:
+            del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = asyncio.ensure_future(self._send_all(send))
+        leaving = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sending, leaving):
+                if not task.done():
+                    task.cancel()
+            results: Any = await asyncio.gather(sending, leaving, return_exceptions=True)
+        failure = results[0]
+        if isinstance(failure, Exception) and not isinstance(failure, OSError):
+            raise failure
+
+    async def _send_all(self, send: Send) -> None:
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": self.status_code,
+                    "headers": self.raw_headers,
+                }
+            )
+            async for chunk in self._chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await self._chunks.aclose()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
