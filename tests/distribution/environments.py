@@ -1,0 +1,242 @@
+"""Throw-away Python environments, what is installed into them, and what their interpreters say.
+
+Nothing here needs a network: the SDK and the other dependencies are copied from the environment
+that runs the tests, once per session, and put on each environment's path.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+from typing import Any
+
+import fresh
+import uv as uv_package
+from packaging.requirements import Requirement
+
+OURS = "kruise-autopatch"
+
+ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
+OFF = {"E2B_DOMAIN": "kruise.test"}
+
+PRIVATE_URL = "http://kruise.test/kruise/api"
+NATIVE_URL = "https://api.kruise.test"
+
+PRINT_API_URL = """
+from e2b import ConnectionConfig
+print(ConnectionConfig(api_key="e2b_00").api_url)
+"""
+
+# `json` is imported last, because it must not be among the modules that start-up loaded.
+_PRINT_START_UP = """
+import sys
+modules = sorted(sys.modules)
+finders = [type(finder).__name__ for finder in sys.meta_path]
+import json
+print(json.dumps({"modules": modules, "finders": finders}))
+"""
+
+# Installers obey these; the settings of whoever runs the tests are dropped.
+_INSTALLER_SETTINGS = {
+    "PIP_BREAK_SYSTEM_PACKAGES": "1",
+    "PIP_CONFIG_FILE": os.devnull,
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_NO_INDEX": "1",
+    "PIP_ROOT_USER_ACTION": "ignore",
+    "UV_LINK_MODE": "copy",
+    "UV_NO_CACHE": "1",
+    "UV_NO_CONFIG": "1",
+    "UV_OFFLINE": "1",
+}
+_FOREIGN_SETTINGS = ("PIP_", "UV_", "SETUPTOOLS_", "VIRTUAL_ENV")
+
+# Seconds. Far above what any of these programs needs, so that only a hang meets it.
+_PATIENCE = 180
+
+
+@dataclass(frozen=True)
+class StartUp:
+    """What an interpreter holds before the first line of the user's program."""
+
+    modules: frozenset[str]
+    finders: tuple[str, ...]
+
+    @property
+    def sdk_finders(self) -> int:
+        return self.finders.count("SDKFinder")
+
+    @property
+    def our_modules(self) -> set[str]:
+        return {name for name in self.modules if name.partition(".")[0] == "kruise_autopatch"}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An interpreter, and the directory below which everything is that is installed for it."""
+
+    python: Path
+    root: Path
+    site_packages: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str | Path, variables: Mapping[str, str] | None = None) -> str:
+        """What ``python ARGUMENTS`` prints; on the error output it may print nothing."""
+        return self.execute([self.python, *arguments], variables)
+
+    def execute(
+        self, command: Iterable[str | Path], variables: Mapping[str, str] | None = None
+    ) -> str:
+        """What ``command`` prints, run outside the checkout as :meth:`run` does."""
+        done = _run(command, {**self.variables, **(variables or {})}, self.root)
+        assert done.stderr == ""
+        return done.stdout.strip()
+
+    def start_up(self, variables: Mapping[str, str], *flags: str) -> StartUp:
+        found: Any = json.loads(self.run(*flags, "-c", _PRINT_START_UP, variables=variables))
+        return StartUp(frozenset(found["modules"]), tuple(found["finders"]))
+
+    def api_url(self, variables: Mapping[str, str], *flags: str) -> str:
+        """Where the SDK would send its requests."""
+        return self.run(*flags, "-c", PRINT_API_URL, variables=variables)
+
+    def install(self, tool: str, *what: str | Path) -> None:
+        TOOLS[tool](self, "install", *what)
+
+    def uninstall(self, tool: str, name: str = OURS) -> None:
+        TOOLS[tool](self, "uninstall", name)
+
+    def snapshot(self) -> dict[str, bytes]:
+        """Every file and directory below the root, and each file's content."""
+        return {
+            path.relative_to(self.root).as_posix(): _content(path)
+            for path in self.root.rglob("*")
+            if path != self.root / ".lock"  # uv's own, and not about any package
+        }
+
+
+def base_interpreter() -> Path:
+    """The interpreter below the virtual environment that runs the tests, if it is one."""
+    if os.name == "nt":
+        return Path(sys.base_prefix, "python.exe")
+    return Path(sys.base_prefix, "bin", "python{}.{}".format(*sys.version_info))
+
+
+def virtual_environment(root: Path, libraries: Path) -> Environment:
+    """A new virtual environment that can also import ``libraries``."""
+    _run([base_interpreter(), "-m", "venv", "--without-pip", root], {}, root.parent)
+    python = root / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site_packages = Path(_run([python, "-c", where], {}, root).stdout.strip())
+    return _with_libraries(Environment(python, root, site_packages), libraries)
+
+
+def user_environment(root: Path, libraries: Path) -> Environment:
+    """The interpreter below the tests' own environment, with ``root`` as its user base.
+
+    ``pip install --user`` is refused in a virtual environment.
+    """
+    python = base_interpreter()
+    variables = {"PYTHONUSERBASE": str(root)}
+    where = "import site; print(site.getusersitepackages())"
+    site_packages = Path(_run([python, "-c", where], variables, root).stdout.strip())
+    site_packages.mkdir(parents=True)
+    return _with_libraries(Environment(python, root, site_packages, variables), libraries)
+
+
+def copy_libraries(target: Path) -> None:
+    """Copy the SDK, pip, and what our package and its build need from the running environment."""
+    for library in _closure({OURS: {"e2b"}, "pip": set(), "setuptools": set(), "wheel": set()}):
+        for file in distribution(library).files or ():
+            # virtualenv's seeds record byte code, and its directories, that need not be there.
+            byte_code = file.suffix == ".pyc" or file.name == "__pycache__"
+            if library != OURS and ".." not in file.parts and not byte_code:
+                copy = target / file
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(file.locate(), copy)
+
+
+def build(hook: str, source: Path, target: Path) -> Path:
+    """What setuptools' build hook makes of ``source``, as a file in ``target``."""
+    calling = "import sys; from setuptools import build_meta as backend; "
+    calling += f"print(backend.{hook}(sys.argv[1]))"
+    # Isolated, as in an installer: the backend must not count on the current directory.
+    done = _run([sys.executable, "-I", "-c", calling, target], {}, source)
+    return target / done.stdout.splitlines()[-1]
+
+
+def _pip(environment: Environment, verb: str, *what: str | Path) -> None:
+    options = ["--no-build-isolation"] if verb == "install" else ["--yes"]
+    command = [environment.python, "-m", "pip", verb, *options, *what]
+    _run(command, environment.variables, environment.root)
+
+
+def _uv(environment: Environment, verb: str, *what: str | Path) -> None:
+    # Unlike pip, uv does not see that `libraries` fulfils the dependencies.
+    options = ["--no-build-isolation", "--no-deps", "--no-index"] if verb == "install" else []
+    tool = uv_package.find_uv_bin()
+    command = [tool, "pip", verb, "--python", environment.python, *options, *what]
+    _run(command, environment.variables, environment.root)
+
+
+TOOLS = {"pip": _pip, "uv": _uv}
+
+
+def _run(
+    command: Iterable[str | Path], variables: Mapping[str, str], directory: Path
+) -> subprocess.CompletedProcess[str]:
+    inherited = fresh.environment({**_INSTALLER_SETTINGS, **variables})
+    done = subprocess.run(
+        [str(part) for part in command],
+        env={
+            name: value
+            for name, value in inherited.items()
+            if name in _INSTALLER_SETTINGS or not name.startswith(_FOREIGN_SETTINGS)
+        },
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.args}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def _with_libraries(environment: Environment, libraries: Path) -> Environment:
+    # A directory that a .pth file adds is not searched for .pth files itself. The name sorts
+    # after ours, so nothing but our own package can be imported when our line is run.
+    (environment.site_packages / "zz_libraries.pth").write_text(f"{libraries}\n", "utf-8")
+    return environment
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+
+
+def _closure(roots: Mapping[str, set[str]]) -> set[str]:
+    """The distributions named in ``roots``, with these extras, and all that they require."""
+    waiting = dict(roots)
+    found: set[str] = set()
+    while waiting:
+        name, extras = waiting.popitem()
+        found.add(name)
+        for requirement in _requirements(distribution(name), extras):
+            if requirement.name not in found:
+                waiting.setdefault(requirement.name, set()).update(requirement.extras)
+    return found
+
+
+def _requirements(library: Distribution, extras: set[str]) -> Iterator[Requirement]:
+    for text in library.requires or ():
+        requirement = Requirement(text)
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in {"", *extras}):
+            yield requirement

@@ -1,0 +1,223 @@
+"""What is in the wheel, in the sdist and in the editable wheel."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import tarfile
+from collections.abc import Callable
+from email import message_from_bytes
+from email.message import Message
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+from environments import build
+from packaging.metadata import Metadata
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import parse_sdist_filename, parse_wheel_filename
+
+PTH = "kruise_autopatch.pth"
+START = "kruise_autopatch.start"
+EXTRAS = {"e2b", "code-interpreter", "desktop", "local"}
+
+Content = dict[str, bytes]
+
+
+def content_of(wheel: Path) -> Content:
+    with ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="session")
+def content(wheel: Path) -> Content:
+    return content_of(wheel)
+
+
+@pytest.fixture(scope="session")
+def editable_content(
+    copy_of_checkout: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Content:
+    wheel = build("build_editable", copy_of_checkout(), tmp_path_factory.mktemp("editable"))
+    return content_of(wheel)
+
+
+@pytest.fixture
+def metadata(content: Content) -> Metadata:
+    """METADATA, with every field checked by the rules of its format's version."""
+    return Metadata.from_email(dist_info(content, "METADATA"))
+
+
+def dist_info(content: Content, name: str) -> bytes:
+    (path,) = [path for path in content if path.endswith(f".dist-info/{name}")]
+    return content[path]
+
+
+def without_dist_info(content: Content) -> Content:
+    """The installed files. The others differ a little from one setuptools to the next."""
+    return {name: data for name, data in content.items() if ".dist-info/" not in name}
+
+
+def test_the_wheel_is_for_every_python_3_on_every_platform(content: Content, wheel: Path) -> None:
+    name, _, build_number, tags = parse_wheel_filename(wheel.name)
+    assert (name, build_number, [str(tag) for tag in tags]) == (
+        "kruise-autopatch",
+        (),
+        ["py3-none-any"],
+    )
+    header: Message = message_from_bytes(dist_info(content, "WHEEL"))
+    assert (header["Root-Is-Purelib"], header["Tag"]) == ("true", "py3-none-any")
+
+
+def test_the_wheel_puts_nothing_else_into_site_packages(content: Content) -> None:
+    top = {name.partition("/")[0] for name in without_dist_info(content)}
+    assert top == {"kruise_autopatch", "kruise_agents", PTH, START}
+    assert not [name for name in content if name.endswith((".pyc", ".so", ".pyd"))]
+
+
+def test_the_types_are_marked_as_usable(content: Content) -> None:
+    assert content["kruise_autopatch/py.typed"] == b""
+
+
+def test_kruise_agents_stays_open_to_openkruise_s_own_package(content: Content) -> None:
+    assert "kruise_agents/e2b.py" in content
+    assert "kruise_agents/__init__.py" not in content
+
+
+def test_every_module_of_the_checkout_is_in_the_wheel(
+    content: Content, copy_of_checkout: Callable[[], Path]
+) -> None:
+    checkout = copy_of_checkout()
+    packages = [checkout / "kruise_autopatch", checkout / "kruise_agents"]
+    modules = {
+        file.relative_to(checkout).as_posix()
+        for package in packages
+        for file in package.rglob("*")
+        if file.is_file()
+    }
+    assert {name for name in content if name.startswith("kruise_a") and "/" in name} >= modules
+
+
+def test_the_pth_file_is_one_short_line_that_a_person_can_read(content: Content) -> None:
+    text = content[PTH].decode("ascii")
+    # Only lines that start with "import" and a blank are executed.
+    assert text.startswith("import ")
+    assert text.count("\n") == 1
+    assert text.endswith("\n")
+    assert len(text) < 120
+    assert not any(word in text for word in ("exec", "eval", "base64", "compile"))
+
+
+def test_the_start_file_names_what_the_pth_file_calls(content: Content) -> None:
+    assert content[START] == b"kruise_autopatch.startup:install\n"
+    assert b'__import__("kruise_autopatch.startup").startup.install()' in content[PTH]
+
+
+@pytest.mark.parametrize("kind", ["content", "editable_content"])
+def test_record_lists_every_file_with_its_digest_and_size(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    content: Content = request.getfixturevalue(kind)
+    record = dist_info(content, "RECORD").decode()
+    listed = {name: (digest, size) for name, digest, size in csv.reader(io.StringIO(record))}
+    assert listed == {
+        name: ("", "") if name.endswith("/RECORD") else (digest_of(data), str(len(data)))
+        for name, data in content.items()
+    }
+
+
+def digest_of(data: bytes) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+    return f"sha256={digest}"
+
+
+def test_the_editable_wheel_has_the_same_start_up_files_and_requirements(
+    content: Content, editable_content: Content
+) -> None:
+    for name in (PTH, START):
+        assert editable_content[name] == content[name]
+    requirements = message_from_bytes(dist_info(content, "METADATA")).get_all("Requires-Dist")
+    assert requirements
+    editable = message_from_bytes(dist_info(editable_content, "METADATA"))
+    assert editable.get_all("Requires-Dist") == requirements
+
+
+def test_the_editable_path_is_there_before_our_line_needs_it(editable_content: Content) -> None:
+    """``site`` reads ``.pth`` files in alphabetical order."""
+    path_files = sorted(name for name in editable_content if name.endswith(".pth"))
+    assert len(path_files) > 1
+    assert path_files[-1] == PTH
+
+
+def test_the_metadata_names_the_release(metadata: Metadata, wheel: Path) -> None:
+    _, version, _, _ = parse_wheel_filename(wheel.name)
+    assert (metadata.name, metadata.version) == ("kruise-autopatch", version)
+    assert metadata.requires_python == SpecifierSet(">=3.9")
+    assert metadata.summary
+    assert metadata.description_content_type == "text/markdown"
+    assert (metadata.description or "").startswith("# ")
+
+
+def test_the_metadata_requires_wrapt_and_nothing_else_on_new_pythons(metadata: Metadata) -> None:
+    required = {
+        requirement.name: str(requirement.marker or "")
+        for requirement in metadata.requires_dist or []
+        if "extra" not in str(requirement.marker)
+    }
+    assert required == {"wrapt": "", "importlib-metadata": 'python_version < "3.10"'}
+
+
+def test_every_extra_requires_something(metadata: Metadata) -> None:
+    extras = metadata.provides_extra or []
+    assert {*extras} >= EXTRAS
+    for extra in extras:
+        assert [r for r in metadata.requires_dist or [] if needed_for(extra, r)]
+
+
+def needed_for(extra: str, requirement: Requirement) -> bool:
+    marker = requirement.marker
+    return marker is not None and marker.evaluate({"extra": extra}) and not marker.evaluate()
+
+
+@pytest.mark.parametrize(
+    ("extra", "distribution"),
+    [("e2b", "e2b"), ("code-interpreter", "e2b-code-interpreter"), ("desktop", "e2b-desktop")],
+)
+def test_an_sdk_s_extra_requires_that_sdk(
+    extra: str, distribution: str, metadata: Metadata
+) -> None:
+    needed = [r.name for r in metadata.requires_dist or [] if needed_for(extra, r)]
+    assert needed == [distribution]
+
+
+def test_the_licence_is_named_and_included(content: Content) -> None:
+    header: Message = message_from_bytes(dist_info(content, "METADATA"))
+    assert "Apache-2.0" in (header["License-Expression"], header["License"])
+    assert header.get_all("License-File") == ["LICENSE"]
+    (licence,) = [name for name in content if name.endswith("/LICENSE")]
+    assert b"Apache License" in content[licence]
+
+
+def test_the_sdist_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        # The safe way where it exists: Python 3.12 and 3.13 warn about any other.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(tmp_path)
+    (source,) = tmp_path.iterdir()
+    rebuilt = content_of(build("build_wheel", source, tmp_path))
+    assert without_dist_info(rebuilt) == without_dist_info(content_of(wheel))
+
+
+def test_the_sdist_holds_its_sources_and_no_other_files(sdist: Path) -> None:
+    name, _ = parse_sdist_filename(sdist.name)
+    with tarfile.open(sdist) as archive:
+        names = [member.name.split("/", 1)[1] for member in archive if member.isfile()]
+    assert name == "kruise-autopatch"
+    assert {"LICENSE", "README.md", "PKG-INFO", "pyproject.toml", "setup.cfg", PTH, START} <= {
+        *names
+    }
+    assert "build_support/editable_start_up.py" in names
+    assert not [name for name in names if name.endswith(".pyc") or "/." in f"/{name}"]
