@@ -26,12 +26,14 @@ class Status(NamedTuple):
     # None while off, and while e2b has not been imported: only then are the variables read.
     settings: Settings | None
     patches: Sequence[Report]
+    sdk_imported: bool
 
     def __str__(self) -> str:
         if not self.enabled:
             return "kruise-autopatch: off"
-        if self.settings is None:
-            return "kruise-autopatch: on, waiting for e2b to be imported"
+        if not self.patches:
+            waiting = "the imported e2b is not patched" if self.sdk_imported else "waiting for e2b"
+            return f"kruise-autopatch: on, {waiting}"
         head = f"kruise-autopatch: on, by {self.source}, {self.settings}"
         return "\n".join([head, *(f"  {patch.name}: {patch.state}" for patch in self.patches)])
 
@@ -74,7 +76,8 @@ def patch_e2b(https: bool = True, validate_key: bool = False) -> None:
 def unpatch_e2b() -> None:
     """Put every attribute of the SDK back, and patch nothing more in this process.
 
-    Objects that were built in the meantime keep the URLs they were built with.
+    Drop the objects that were built in the meantime: the URLs they keep are private, those they
+    compute are native again.
     """
     finder.uninstall()
     _decide(None, None)
@@ -85,7 +88,8 @@ def status() -> Status:
     with _lock:
         waiting = any(isinstance(entry, finder.SDKFinder) for entry in sys.meta_path)
         enabled = _settings is not None or (_source == "environment" and waiting)
-        return Status(enabled, _source if enabled else None, _settings, _patches.reports)
+        source = _source if enabled else None
+        return Status(enabled, source, _settings, _patches.reports, "e2b" in sys.modules)
 
 
 def on_import(module: ModuleType) -> None:
@@ -151,7 +155,7 @@ def _report(problem: str, chosen: Settings) -> None:
         warnings.warn(f"kruise-autopatch: {problem}.", RuntimeWarning, stacklevel=2)
         return
     raise IncompatibleSDKError(
-        f"{problem}. Install a release that kruise-autopatch supports, or upgrade it;"
-        " KRUISE_E2B_STRICT=0 turns this error into a warning, KRUISE_E2B_PATCH=0 leaves the"
-        " SDK native."
+        f"{problem}. Install a release that kruise-autopatch supports, or upgrade"
+        " kruise-autopatch. KRUISE_E2B_STRICT=0 turns this error into a warning; without"
+        " KRUISE_E2B_PATCH and patch_e2b the SDK stays native."
     )

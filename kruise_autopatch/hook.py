@@ -15,17 +15,10 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import cast
 
-try:
-    import wrapt
-except ImportError as error:
-    raise ImportError(
-        f"KRUISE_E2B_PATCH is on, but wrapt cannot be imported ({error}); run"
-        " pip install --force-reinstall kruise-autopatch, or unset KRUISE_E2B_PATCH."
-    ) from error
-
 from kruise_autopatch.activation import on_import, refuse
 from kruise_autopatch.errors import KruiseAutopatchError
 from kruise_autopatch.finder import WATCHED, SDKFinder
+from kruise_autopatch.patching import wrapt
 
 _registered: set[str] = set()
 _searching = threading.local()

@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
-import wrapt
+try:
+    import wrapt as wrapt
+except ImportError as error:
+    raise ImportError(
+        f"kruise-autopatch needs wrapt, which cannot be imported ({error}); run"
+        " pip install --force-reinstall kruise-autopatch, or switch it off."
+    ) from error
 
 # wrapt's calling convention: (wrapped, instance, args, kwargs) -> result.
 Wrapper = Callable[[Any, Any, "tuple[Any, ...]", "dict[str, Any]"], Any]

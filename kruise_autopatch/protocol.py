@@ -60,7 +60,8 @@ def parse_authority(text: str) -> str:
         raise InvalidDomain(f"has a scheme; write only the host{_such_as(bare)}")
     if any(character.isspace() for character in text):
         bare = "".join(text.split())
-        raise InvalidDomain(f"contains a space; write the host without it{_such_as(bare)}")
+        kind = "a line break" if any(c in "\r\n" for c in text) else "a space"
+        raise InvalidDomain(f"contains {kind}; write the host without it{_such_as(bare)}")
     for mark, meaning in (("/", "a path"), ("?", "a query"), ("#", "a fragment")):
         if mark in text:
             bare = text.split(mark, 1)[0]

@@ -17,6 +17,11 @@ NO_DOMAIN = (
     " sandbox-manager.sandbox-system.svc.cluster.local, or pass domain=."
 )
 
+_ONLY_THE_API = (
+    "An API URL that does not end in /kruise/api says nothing about the sandboxes: they need a"
+    " domain or a sandbox_url."
+)
+
 
 class Explicit(NamedTuple):
     """What the user said, by argument or by variable. ``None`` means nothing was said."""
@@ -89,6 +94,8 @@ def choose(settings: Settings, explicit: Explicit) -> Route | None:
         return Route(private.scheme, private.authority, settings.sandbox_domain)
     if explicit.api_url and explicit.sandbox_url:
         return Route(settings.scheme, None, settings.sandbox_domain)
+    if explicit.api_url:
+        raise ConfigurationError(f"{NO_DOMAIN} {_ONLY_THE_API}")
     raise ConfigurationError(NO_DOMAIN)
 
 
@@ -97,7 +104,7 @@ def _server_domain(text: str) -> str:
     authority = checked_domain(text, source)
     if protocol.is_public(authority):
         raise ConfigurationError(
-            f"{source}={text!r} is E2B's public cloud, so no traffic was sent to it; unset"
-            f" {SANDBOX_DOMAIN.name} to use the client's own domain."
+            f"{source}={text!r} is E2B's public cloud, so no traffic was sent to it; the sandbox"
+            f" ends with its timeout. Unset {SANDBOX_DOMAIN.name} to use the client's own domain."
         )
     return authority

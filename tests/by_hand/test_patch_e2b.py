@@ -176,7 +176,7 @@ result = [waiting, status.enabled, status.source, status.settings.https,
 """
     variables = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0"}
     waiting, enabled, source, https, patches = fresh.value(code, variables)
-    assert waiting == "kruise-autopatch: on, waiting for e2b to be imported"
+    assert waiting == "kruise-autopatch: on, waiting for e2b"
     assert (enabled, source, https) == (True, "environment", False)
     assert patches["e2b.connection_config:ConnectionConfig.get_host"] == "applied"
     assert set(patches.values()) <= {"applied", "absent"}

@@ -98,10 +98,11 @@ def test_an_sdk_that_is_too_old_says_which_release_is_needed(tmp_path: Path) -> 
 
 def test_too_old_and_not_strict_warns_and_stays_native(tmp_path: Path) -> None:
     variables = {**sdks.other_version(tmp_path, "2.7.3"), "KRUISE_E2B_STRICT": "0"}
-    code = "import e2b; result = e2b.ConnectionConfig().api_url"
-    done = fresh.run(["-c", f"{code}; print(result)"], {**ON, **variables})
+    code = "import e2b, kruise_autopatch as k; print(e2b.ConnectionConfig().api_url, k.status())"
+    done = fresh.run(["-c", code], {**ON, **variables})
     assert "too old" in done.stderr
-    assert done.stdout.strip() == "https://api.kruise.test"
+    native = "https://api.kruise.test kruise-autopatch: on, the imported e2b is not patched"
+    assert done.stdout.strip() == native
 
 
 @pytest.mark.parametrize("value", ["2", "ja", "tru e"])

@@ -254,9 +254,12 @@ result = {URL}
     assert fresh.value(code, ON) == PRIVATE
 
 
-def test_wrapt_missing_is_an_error_that_names_it() -> None:
-    message = fresh.error("import sys; sys.modules['wrapt'] = None; import e2b", ON)
-    assert message.startswith("ImportError: KRUISE_E2B_PATCH is on, but wrapt cannot be imported")
+@pytest.mark.parametrize(
+    "statement", ["import e2b", "import kruise_autopatch; kruise_autopatch.patch_e2b()"]
+)
+def test_wrapt_missing_is_an_error_that_names_it(statement: str) -> None:
+    message = fresh.error(f"import sys; sys.modules['wrapt'] = None; {statement}", ON)
+    assert message.startswith("ImportError: kruise-autopatch needs wrapt, which cannot be imported")
     assert "pip install" in message
 
 

@@ -38,7 +38,7 @@ def test_an_authority_is_kept_as_it_is_written(text: str) -> None:
         ("sandbox.example.com#x", "has a fragment", "'sandbox.example.com'"),
         (" sandbox.example.com", "contains a space", "'sandbox.example.com'"),
         ("sandbox example.com", "contains a space", "'sandboxexample.com'"),
-        ("sandbox.example.com\n", "contains a space", "'sandbox.example.com'"),
+        ("sandbox.example.com\n", "contains a line break", "'sandbox.example.com'"),
         ("user:pw@sandbox.example.com", "has user information", "'sandbox.example.com'"),
         ("sandbox..example.com", "has an empty label", "'sandbox.example.com'"),
         (".example.com", "has an empty label", "'sandbox.example.com'"),

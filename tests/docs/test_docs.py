@@ -1,0 +1,120 @@
+"""The documentation agrees with the code, and with the files that it points to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kruise_autopatch import settings
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+READMES = sorted(CHECKOUT.glob("README*.md"))
+PAGES = [*READMES, *sorted((CHECKOUT / "docs").glob("*.md"))]
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Outside fences: paragraphs that are indented by four spaces and begin with an import.
+INDENTED_PYTHON = re.compile(r"^ {4}(?:from \w+[\w.]* import|import) .*\n(?: {4}.*\n|\n)*", re.M)
+FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+
+
+def text_of(name: str) -> str:
+    return (CHECKOUT / name).read_text("utf-8")
+
+
+def variable_rows(name: str) -> list[tuple[str, ...]]:
+    """The rows of a page's first table whose rows begin with one of our variables."""
+    rows: list[tuple[str, ...]] = []
+    for line in text_of(name).splitlines():
+        if re.match(r"\| `KRUISE_\w+` \|", line):
+            rows.append(tuple(cell.strip() for cell in line.strip("|").split("|")))
+        elif rows:
+            break
+    return rows
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/settings.md"])
+def test_the_table_of_variables_is_that_of_the_code(name: str) -> None:
+    expected = [(f"`{v.name}`", v.default, v.values, v.meaning) for v in settings.VARIABLES]
+    assert variable_rows(name) == expected
+
+
+def test_the_translation_names_the_same_variables_with_as_many_columns() -> None:
+    rows, original = variable_rows("README.zh.md"), variable_rows("README.md")
+    assert [row[0] for row in rows] == [row[0] for row in original]
+    assert [len(row) for row in rows] == [len(row) for row in original]
+
+
+def test_the_translation_has_the_same_commands_and_links() -> None:
+    def skeleton(name: str) -> tuple[list[str], list[str]]:
+        text = text_of(name)
+        commands = [
+            line.partition("#")[0].rstrip() for line in re.findall(r"^ {4}\S.*$", text, re.M)
+        ]
+        return commands, [link for link in LINK.findall(text) if not link.startswith("README")]
+
+    assert skeleton("README.zh.md") == skeleton("README.md")
+
+
+@each_page
+def test_no_page_names_a_variable_of_ours_that_does_not_exist(page: Path) -> None:
+    named = set(re.findall(r"KRUISE_E2B_\w+", page.read_text("utf-8")))
+    assert named <= {variable.name for variable in settings.VARIABLES}
+
+
+@each_page
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link]
+    missing = [link for link in links if not (page.parent / link.partition("#")[0]).exists()]
+    assert missing == []
+
+
+def test_the_readme_and_its_translation_link_to_each_other_and_to_every_page() -> None:
+    names = {f"docs/{page.name}" for page in PAGES if page not in READMES}
+    for name, other in [("README.md", "README.zh.md"), ("README.zh.md", "README.md")]:
+        assert {*names, other} <= set(LINK.findall(text_of(name)))
+
+
+def test_the_start_up_line_is_quoted_as_it_is() -> None:
+    (quoted,) = re.findall(r"^```text\n(import os;.*\n)```$", text_of("docs/installing.md"), re.M)
+    assert quoted == text_of("kruise_autopatch.pth")
+
+
+def test_the_test_command_of_the_readme_is_what_ci_runs() -> None:
+    # The other one with tox in it is the demo.
+    (command,) = re.findall(r"^ {4}(.*python -m tox)$", text_of("README.md"), re.M)
+    assert command in text_of(".ci/run")
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        blocks = PYTHON_BLOCK.findall(text)
+        for indented in INDENTED_PYTHON.findall(FENCE.sub("", text)):
+            blocks.append(re.sub(r"^ {4}", "", indented, flags=re.M))
+        found += [(f"{page.name}, block {n}", block) for n, block in enumerate(blocks, start=1)]
+    return found
+
+
+@pytest.mark.parametrize(("name", "block"), python_blocks(), ids=[n for n, _ in python_blocks()])
+def test_every_python_block_compiles(name: str, block: str) -> None:
+    compile(block, name, "exec")
+
+
+@each_page
+def test_every_fence_says_what_is_in_it(page: Path) -> None:
+    openings = re.findall(r"^```(.*)$", page.read_text("utf-8"), re.M)[::2]
+    assert all(openings)
+
+
+def test_the_surfaces_page_lists_every_surface_that_is_tested() -> None:
+    modules = sorted((CHECKOUT / "tests" / "surfaces").glob("*.py"))
+    tests = "\n".join(module.read_text("utf-8") for module in modules)
+    (table,) = re.findall(r"^URLS = \{\n(.*?)^\}$", tests, re.M | re.S)
+    listed = re.findall(r"^\|.*\| `([^`|]+)` \|$", text_of("docs/surfaces.md"), re.M)
+    tested = re.findall(r'^ {4}"([^"]+)":', table, re.M)
+    assert [name for name in tested if name not in listed] == []
