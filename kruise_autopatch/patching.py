@@ -160,8 +160,15 @@ def resolve(points: Sequence[PatchPoint]) -> Resolution:
 def bind(
     wrapped: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> inspect.BoundArguments:
-    """The arguments of a call by name, wherever this release of the SDK puts them."""
-    return inspect.signature(wrapped).bind_partial(*args, **kwargs)
+    """The arguments of a call by name, wherever this release of the SDK puts them.
+
+    A call that does not fit is left to the SDK, which refuses it in its own words.
+    """
+    try:
+        return inspect.signature(wrapped).bind(*args, **kwargs)
+    except TypeError:
+        wrapped(*args, **kwargs)
+        raise
 
 
 def _find(point: PatchPoint) -> Target | None:
