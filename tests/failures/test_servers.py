@@ -147,10 +147,30 @@ def test_a_dead_sandbox_is_not_running(manager: LocalManager) -> None:
     )
 
 
+class _HtmlServer(ThreadingHTTPServer):
+    """Answers every POST with a page and one status, and remembers the paths."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(("127.0.0.1", 0), _HtmlHandler)
+        self.status = status
+        self.paths: list[str] = []
+
+    def __enter__(self) -> _HtmlServer:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
 class _HtmlHandler(BaseHTTPRequestHandler):
+    server: _HtmlServer
+
     def do_POST(self) -> None:
+        self.server.paths.append(self.path)
         page = b"<html><body>It works!</body></html>"
-        self.send_response(int(self.server.status))  # type: ignore[attr-defined]
+        self.send_response(self.server.status)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()
@@ -160,18 +180,24 @@ class _HtmlHandler(BaseHTTPRequestHandler):
         pass
 
 
+CREATE = f"report(lambda: Sandbox.create(api_key='e2b_{'0' * 40}'))"
+
+
 @pytest.mark.parametrize("status", [200, 201, 404, 502])
 def test_a_server_that_answers_html(status: int) -> None:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _HtmlHandler)
-    server.status = status  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with _HtmlServer(status) as server:
         domain = f"127.0.0.1:{server.server_port}"
-        statement = f"report(lambda: Sandbox.create(api_key='e2b_{'0' * 40}'))"
-        patched = _error(statement, {**ON, "E2B_DOMAIN": domain})
-        stock = _error(statement, {"E2B_API_URL": f"http://{domain}/kruise/api"})
-    finally:
-        server.shutdown()
-        server.server_close()
+        patched = _error(CREATE, {**ON, "E2B_DOMAIN": domain})
+        stock = _error(CREATE, {"E2B_API_URL": f"http://{domain}/kruise/api"})
     assert patched == stock
     assert patched[0] != "no error"
+
+
+@pytest.mark.parametrize("operation", [CREATE, CREATE.replace("create(", "connect('s1', ")])
+def test_an_api_url_elsewhere_keeps_the_sdks_own_route(operation: str) -> None:
+    with _HtmlServer(404) as server:
+        elsewhere = {"E2B_API_URL": f"http://127.0.0.1:{server.server_port}"}
+        _error(operation, elsewhere)
+        _error(operation, {**ON, "E2B_DOMAIN": "kruise.test", **elsewhere})
+    stock, patched = server.paths
+    assert patched == stock
