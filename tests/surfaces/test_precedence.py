@@ -160,6 +160,33 @@ def test_a_trailing_dot_and_an_ipv6_address_are_kept() -> None:
     ]
 
 
+VOLUME = """
+try:
+    from e2b.volume.connection_config import VolumeConnectionConfig
+except ImportError:
+    result = "this release has no volumes"
+else:
+    result = VolumeConnectionConfig({arguments}).api_url
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "url"),
+    [
+        ("", {"E2B_VOLUME_API_URL": "https://volumes.test"}, "https://volumes.test"),
+        ("api_url='https://argument.test'", {}, "https://argument.test"),
+        # The SDK does not ask this variable for volumes either.
+        ("", {"E2B_API_URL": "https://api.test"}, "http://kruise.test/kruise/api"),
+        ("debug=True", {}, "http://localhost:8080"),
+    ],
+)
+def test_volumes_have_a_url_of_their_own(
+    arguments: str, variables: dict[str, str], url: str
+) -> None:
+    found = fresh.value(VOLUME.format(arguments=arguments), {**DOMAIN, **variables})
+    assert found in (url, "this release has no volumes")
+
+
 TWO_DOMAINS = """
 import sys
 from e2b import Sandbox
