@@ -30,10 +30,12 @@ class PatchPoint(NamedTuple):
     module: str
     # Path of the attribute inside the module, such as ``ConnectionConfig.get_host``.
     path: str
-    wrapper: Wrapper
+    wrapper: Wrapper | Any
     # Parameters that the native callable must accept for the wrapper to be right.
     parameters: tuple[str, ...] = ()
     may_lack: MayLack = "nothing"
+    # The wrapper does not wrap anything: it is the attribute, whether the SDK has one or not.
+    adds: bool = False
 
     @property
     def name(self) -> str:
@@ -57,7 +59,9 @@ class Target(NamedTuple):
     owner: Any
     attribute: str
     native: Any
-    wrapper: Wrapper
+    # What wraps the native attribute, or is to be there instead.
+    wrapper: Wrapper | Any
+    adds: bool = False
 
 
 class AppliedPatch:
@@ -67,7 +71,9 @@ class AppliedPatch:
         self._target = target
         self._active = True
         self._inherited = target.attribute not in vars(target.owner)
-        self._replacement = self._wrap(target.native, target.wrapper)
+        self._replacement = (
+            target.wrapper if target.adds else self._wrap(target.native, target.wrapper)
+        )
         setattr(target.owner, target.attribute, self._replacement)
 
     def _wrap(self, native: Any, wrapper: Wrapper) -> Any:
@@ -185,6 +191,8 @@ def _find(point: PatchPoint) -> Target | None:
     for step in path:
         owner = getattr(owner, step, None)
     native = _static_attribute(owner, attribute)
+    if point.adds and owner is not None:
+        return Target(owner, attribute, native, point.wrapper, adds=True)
     if native is None:
         if point.may_lack == "attribute":
             return None

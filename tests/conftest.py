@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import loopback
 import pytest
 import trustme
 
@@ -13,13 +15,28 @@ import kruise_autopatch
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
+def pytest_report_header() -> str:
+    return f"nothing but loopback: {loopback.guard()}"
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        # Each worker of pytest-xdist counts its own tests' attempts to leave loopback.
+        loopback.isolate()
     installed = Path(kruise_autopatch.__file__).resolve()
     if CHECKOUT in installed.parents and "site-packages" not in installed.parts:
         raise pytest.UsageError(
             f"the tests need the installed wheel, but found the source tree ({installed});"
             " run them with tox"
         )
+
+
+@pytest.fixture(autouse=True)
+def nothing_but_loopback() -> Iterator[None]:
+    """Fails a test since whose predecessor something tried to reach another machine."""
+    yield
+    attempts = loopback.new_escapes()
+    assert attempts == 0, f"{attempts} attempts to look up or reach another machine"
 
 
 @pytest.fixture(autouse=True)

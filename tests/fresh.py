@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import loopback
+
 # Seconds. Far above what any of these programs needs, so that only a hang meets it.
 _PATIENCE = 180
 
@@ -19,7 +21,7 @@ _OURS = ("E2B_", "KRUISE_", "PYTHON", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process' environment without anything that steers the SDK, Python or us."""
     kept = {name: v for name, v in os.environ.items() if not name.upper().startswith(_OURS)}
-    return {**kept, **(variables or {})}
+    return loopback.guarded({**kept, **(variables or {})})
 
 
 def run(

@@ -1,18 +1,23 @@
 """A program that touches every URL surface of the SDK once. Started in a fresh interpreter.
 
 Usage: conversation.py sync|async variable|argument|call http|https DOMAIN API_KEY
+       conversation.py sync|async debug http|https STEPS API_KEY
 
 It knows nothing of the private protocol, except that it may be told to call ``patch_e2b``. It
-prints one JSON object: every URL that the SDK handed out, and every result.
+prints one JSON object: every URL that the SDK handed out, every result, and the error of every
+step that failed. ``debug`` uses the SDK's own debug mode, where a sandbox needs no server, for
+the steps of a JSON list: what fails there in the same way is not our doing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 MODE, WAY, SCHEME, DOMAIN, API_KEY = sys.argv[1:]
@@ -22,147 +27,236 @@ if WAY == "call":
 
     patch_e2b(https=SCHEME == "https")
 
-# The e2b-desktop SDK has no async client.
-import e2b_desktop  # noqa: E402
-from e2b import ConnectionConfig, SandboxException  # noqa: E402
-from e2b_code_interpreter import AsyncSandbox, Sandbox  # noqa: E402
-from e2b_desktop.main import _VNCServer  # noqa: E402
+OPTIONS: dict[str, Any] = {
+    "argument": {"domain": DOMAIN, "api_key": API_KEY},
+    "debug": {"debug": True, "api_key": API_KEY},
+}.get(WAY, {})
 
-SandboxClass: Any = AsyncSandbox if MODE == "async" else Sandbox
-OPTIONS: dict[str, Any] = {"domain": DOMAIN, "api_key": API_KEY} if WAY == "argument" else {}
+ONLY: list[str] | None = json.loads(DOMAIN) if WAY == "debug" else None
+
+# By the names that the tables use.
+urls: dict[str, str] = {}
+results: dict[str, Any] = {}
+errors: dict[str, str] = {}
 
 
-async def settle(value: Any) -> Any:
-    """The value, whether the SDK's client is sync or async."""
-    return await value if inspect.isawaitable(value) else value
+class NotReachedError(Exception):
+    """A step needs what an earlier one should have returned."""
+
+
+class Failed:
+    """Stands for what a failed step should have returned."""
+
+    def __init__(self, step: str) -> None:
+        self._step = step
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotReachedError(f"{self._step} failed")
+
+
+async def attempt(name: str, action: Callable[[], Any]) -> Any:
+    """What ``action`` returns, awaited if need be; ``Failed``, and an entry, if it raises."""
+    if ONLY is not None and name not in ONLY:
+        return Failed(name)
+    try:
+        value = action()
+        return await value if inspect.isawaitable(value) else value
+    except Exception as error:
+        errors.setdefault(name, f"{type(error).__name__}: {error}")
+        return Failed(name)
+
+
+async def url(name: str, action: Callable[[], str]) -> None:
+    found = await attempt(name, action)
+    if not isinstance(found, Failed):
+        urls[name] = found
+
+
+def same(value: Any) -> Any:
+    return value
+
+
+async def result(name: str, action: Callable[[], Any], of: Callable[[Any], Any] = same) -> None:
+    done = await attempt(name, action)
+    value = await attempt(name, lambda: of(done))
+    if name not in errors and not isinstance(value, Failed):
+        results[name] = value
 
 
 def accepts(function: Any, parameter: str) -> bool:
     return parameter in inspect.signature(function).parameters
 
 
-def urls_of_configurations() -> dict[str, str]:
-    found = {"api_url": ConnectionConfig(**OPTIONS).api_url}
+async def ask_configurations() -> None:
+    from e2b import ConnectionConfig
+
+    await url("api_url", lambda: ConnectionConfig(**OPTIONS).api_url)
     try:
         from e2b.volume.connection_config import VolumeConnectionConfig
     except ImportError:
-        return found
-    return {**found, "volume api_url": VolumeConnectionConfig(domain=OPTIONS.get("domain")).api_url}
+        return
+    domain = OPTIONS.get("domain")
+    await url("volume api_url", lambda: VolumeConnectionConfig(domain=domain).api_url)
 
 
-def urls_of(sandbox: Any) -> dict[str, str]:
+async def ask_urls(sandbox: Any) -> None:
     config, here = sandbox.connection_config, (sandbox.sandbox_id, sandbox.sandbox_domain)
-    urls = {
-        "sandbox_domain": sandbox.sandbox_domain,
-        "get_host": sandbox.get_host(3000),
-        "envd_api_url": sandbox.envd_api_url,
-        "get_sandbox_url": config.get_sandbox_url(*here),
-        "download_url": sandbox.download_url("/tmp/a b.txt"),
-        "upload_url": sandbox.upload_url("/tmp/uploaded.txt"),
-        "expiring download_url": sandbox.download_url("/tmp/a b.txt", use_signature_expiration=60),
-        "get_mcp_url": sandbox.get_mcp_url(),
-        "jupyter_url": sandbox._jupyter_url,
-    }
+    await url("sandbox_domain", lambda: sandbox.sandbox_domain)
+    await url("get_host", lambda: sandbox.get_host(3000))
+    await url("envd_api_url", lambda: sandbox.envd_api_url)
+    await url("get_sandbox_url", lambda: config.get_sandbox_url(*here))
+    await url("download_url", lambda: sandbox.download_url("/tmp/a b.txt"))
+    await url("upload_url", lambda: sandbox.upload_url("/tmp/uploaded.txt"))
+    await url(
+        "expiring download_url",
+        lambda: sandbox.download_url("/tmp/a b.txt", use_signature_expiration=60),
+    )
+    await url("get_mcp_url", sandbox.get_mcp_url)
     if accepts(config.get_sandbox_url, "port"):
-        urls["get_sandbox_url(port)"] = config.get_sandbox_url(*here, port=8080)
-    if hasattr(config, "get_sandbox_direct_url"):
-        urls["get_sandbox_direct_url"] = config.get_sandbox_direct_url(*here)
-        urls["envd_direct_url"] = sandbox.envd_direct_url
-        if accepts(config.get_sandbox_direct_url, "port"):
-            urls["get_sandbox_direct_url(port)"] = config.get_sandbox_direct_url(*here, port=8080)
-    return urls
+        await url("get_sandbox_url(port)", lambda: config.get_sandbox_url(*here, port=8080))
+    if not hasattr(config, "get_sandbox_direct_url"):
+        return
+    direct = config.get_sandbox_direct_url
+    await url("get_sandbox_direct_url", lambda: direct(*here))
+    await url("envd_direct_url", lambda: sandbox.envd_direct_url)
+    if accepts(direct, "port"):
+        await url("get_sandbox_direct_url(port)", lambda: direct(*here, port=8080))
 
 
-async def use_files(sandbox: Any) -> dict[str, Any]:
-    files, done = sandbox.files, {}
-    await settle(files.write("/tmp/a b.txt", "hello"))
-    done["files.read"] = await settle(files.read("/tmp/a b.txt"))
-    done["files.exists"] = await settle(files.exists("/tmp/a b.txt"))
-    done["files.make_dir"] = await settle(files.make_dir("/tmp/d"))
-    done["files.rename"] = (await settle(files.rename("/tmp/a b.txt", "/tmp/d/c.txt"))).path
-    done["files.list"] = [entry.name for entry in await settle(files.list("/tmp/d"))]
-    if MODE == "async":
-        watch = await files.watch_dir("/tmp/d", lambda event: None)
-    else:
-        watch = files.watch_dir("/tmp/d")
-    await settle(watch.stop())
-    await settle(files.remove("/tmp/d"))
-    done["files.remove"] = not await settle(files.exists("/tmp/d"))
+async def use_files(sandbox: Any) -> None:
+    files = sandbox.files
+    await attempt("files.write", lambda: files.write("/tmp/a b.txt", "hello"))
+    await result("files.read", lambda: files.read("/tmp/a b.txt"))
+    await result("files.exists", lambda: files.exists("/tmp/a b.txt"))
+    await result("files.make_dir", lambda: files.make_dir("/tmp/d"))
+    await result(
+        "files.rename", lambda: files.rename("/tmp/a b.txt", "/tmp/d/c.txt"), lambda e: e.path
+    )
+    await result("files.list", lambda: files.list("/tmp/d"), lambda es: [e.name for e in es])
+    callback = (lambda event: None,) if MODE == "async" else ()
+    watch = await attempt("files.watch_dir", lambda: files.watch_dir("/tmp/d", *callback))
+    await attempt("files.watch_dir", lambda: watch.stop())
+    await attempt("files.remove", lambda: files.remove("/tmp/d"))
+    await result("files.remove", lambda: files.exists("/tmp/d"), lambda exists: not exists)
     # Left for whoever follows the links.
-    await settle(files.write("/tmp/a b.txt", "hello"))
-    return done
+    await attempt("files.write", lambda: files.write("/tmp/a b.txt", "hello"))
 
 
-async def use_commands(sandbox: Any) -> dict[str, Any]:
-    commands, done = sandbox.commands, {}
-    done["commands.run"] = (await settle(commands.run("echo out; echo err >&2"))).stdout
-    try:
-        await settle(commands.run("exit 3"))
-    except SandboxException as error:
-        done["commands.run failing"] = error.exit_code  # type: ignore[attr-defined]
+async def use_commands(sandbox: Any) -> None:
+    from e2b import CommandExitException
+
+    commands = sandbox.commands
+    await result("commands.run", lambda: commands.run("echo out; echo err >&2"), lambda r: r.stdout)
+
+    async def failing() -> int:
+        try:
+            done = commands.run("exit 3")
+            await done if inspect.isawaitable(done) else done
+        except CommandExitException as error:
+            return error.exit_code
+        raise AssertionError("the SDK does not tell that the command failed")
+
+    await result("commands.run failing", failing)
 
     interactive = {"stdin": True} if accepts(commands.run, "stdin") else {}
-    handle = await settle(commands.run("read line; echo got $line", background=True, **interactive))
-    done["commands.list"] = handle.pid in [p.pid for p in await settle(commands.list())]
-    await settle(commands.send_stdin(handle.pid, "input\n"))
-    done["commands.send_stdin"] = (await settle(handle.wait())).stdout
+    handle = await attempt(
+        "commands.run",
+        lambda: commands.run("read line; echo got $line", background=True, **interactive),
+    )
+    await result("commands.list", commands.list, lambda ps: handle.pid in [p.pid for p in ps])
+    await attempt("commands.send_stdin", lambda: commands.send_stdin(handle.pid, "input\n"))
+    await result("commands.send_stdin", lambda: handle.wait(), lambda r: r.stdout)
 
-    sleeper = await settle(commands.run("sleep 600", background=True))
-    again = await settle(commands.connect(sleeper.pid))
-    done["commands.connect"] = again.pid == sleeper.pid
-    done["commands.kill"] = await settle(commands.kill(sleeper.pid))
-    return done
-
-
-async def use_code(sandbox: Any) -> dict[str, Any]:
-    done = {"run_code": (await settle(sandbox.run_code("sum(range(10))"))).text}
-    failed = await settle(sandbox.run_code("1/0"))
-    done["run_code failing"] = failed.error.name
-    context = await settle(sandbox.create_code_context())
-    await settle(sandbox.run_code("x = 20", context=context))
-    done["run_code in a context"] = (await settle(sandbox.run_code("x + 1", context=context))).text
-    return done
+    sleeper = await attempt("commands.run", lambda: commands.run("sleep 600", background=True))
+    await result(
+        "commands.connect", lambda: commands.connect(sleeper.pid), lambda h: h.pid == sleeper.pid
+    )
+    await result("commands.kill", lambda: commands.kill(sleeper.pid))
 
 
-async def control(sandbox: Any) -> dict[str, Any]:
-    done = {"is_running": await settle(sandbox.is_running())}
-    pages = SandboxClass.list(**OPTIONS)
-    listed = [info.sandbox_id for info in await settle(pages.next_items())]
-    done["list"] = sandbox.sandbox_id in listed
-    info = await settle(sandbox.get_info())
-    done["get_info"] = info.sandbox_id == sandbox.sandbox_id
-    await settle(sandbox.set_timeout(600))
-    connected = await settle(SandboxClass.connect(sandbox.sandbox_id, **OPTIONS))
-    done["connect"] = connected.sandbox_id == sandbox.sandbox_id
-    result = await settle(connected.commands.run("echo connected"))
-    done["run on the connected"] = result.stdout
-    return done
+async def use_code(sandbox: Any) -> None:
+    await url("jupyter_url", lambda: sandbox._jupyter_url)
+    await result("run_code", lambda: sandbox.run_code("sum(range(10))"), lambda e: e.text)
+    await result("run_code failing", lambda: sandbox.run_code("1/0"), lambda e: e.error.name)
+    context = await attempt("create_code_context", sandbox.create_code_context)
+    await attempt("run_code in a context", lambda: sandbox.run_code("x = 20", context=context))
+    await result(
+        "run_code in a context",
+        lambda: sandbox.run_code("x + 1", context=context),
+        lambda e: e.text,
+    )
 
 
-async def converse() -> dict[str, Any]:
-    urls = urls_of_configurations()
-    sandbox = await settle(SandboxClass.create(**OPTIONS))
-    results: dict[str, Any] = {}
+async def control(sandbox_class: Any, sandbox: Any) -> None:
+    sandbox_id = sandbox.sandbox_id
+    await result("is_running", sandbox.is_running)
+    await result(
+        "list",
+        lambda: sandbox_class.list(**OPTIONS).next_items(),
+        lambda infos: sandbox_id in [info.sandbox_id for info in infos],
+    )
+    await result("get_info", sandbox.get_info, lambda info: info.sandbox_id == sandbox_id)
+    await attempt("set_timeout", lambda: sandbox.set_timeout(600))
+    connected = await attempt("connect", lambda: sandbox_class.connect(sandbox_id, **OPTIONS))
+    await result("connect", lambda: connected, lambda again: again.sandbox_id == sandbox_id)
+    await result(
+        "run on the connected",
+        lambda: connected.commands.run("echo connected"),
+        lambda r: r.stdout,
+    )
+
+
+async def use_desktop(sandbox_id: str) -> None:
+    desktop = await attempt("import e2b_desktop", lambda: importlib.import_module("e2b_desktop"))
+    if isinstance(desktop, Failed):
+        return
+    from e2b_desktop.main import _VNCServer
+
+    async def connect() -> Any:
+        return _VNCServer(desktop.Sandbox.connect(sandbox_id, **OPTIONS))
+
+    stream = await attempt("desktop connect", connect)
+    await url("desktop stream", lambda: stream.get_url())
+    await url("desktop stream, plain", lambda: stream.get_url(auto_connect=False, resize=""))
+
+
+async def converse() -> str | None:
+    import e2b
+
+    interpreter = await attempt(
+        "import e2b_code_interpreter", lambda: importlib.import_module("e2b_code_interpreter")
+    )
+    sdk: Any = e2b if isinstance(interpreter, Failed) else interpreter
+    sandbox_class = sdk.AsyncSandbox if MODE == "async" else sdk.Sandbox
+
+    await ask_configurations()
+    sandbox = await attempt("create", lambda: sandbox_class.create(**OPTIONS))
+    if isinstance(sandbox, Failed):
+        return None
     try:
-        urls.update(urls_of(sandbox))
-        results.update(await use_files(sandbox))
-        results.update(await use_commands(sandbox))
-        results.update(await use_code(sandbox))
-        results.update(await control(sandbox))
+        await ask_urls(sandbox)
+        await use_files(sandbox)
+        await use_commands(sandbox)
+        if sdk is interpreter:
+            await use_code(sandbox)
+        await control(sandbox_class, sandbox)
+        # The e2b-desktop SDK has no async client.
         if MODE == "sync":
-            desktop = e2b_desktop.Sandbox.connect(sandbox.sandbox_id, **OPTIONS)
-            stream = _VNCServer(desktop)
-            urls["desktop stream"] = stream.get_url()
-            urls["desktop stream, plain"] = stream.get_url(auto_connect=False, resize="")
+            await use_desktop(sandbox.sandbox_id)
     finally:
-        results["kill"] = await settle(sandbox.kill())
-    return {"id": sandbox.sandbox_id, "urls": urls, "results": results}
+        await result("kill", sandbox.kill)
+    return sandbox.sandbox_id
 
 
 if __name__ == "__main__":
     before = dict(os.environ)
-    outcome = asyncio.run(converse())
-    outcome["environment unchanged"] = before == dict(os.environ)
+    outcome = {
+        "id": asyncio.run(converse()),
+        "urls": urls,
+        "results": results,
+        "errors": errors,
+        "environment unchanged": before == dict(os.environ),
+    }
     print(json.dumps(outcome), flush=True)
     # The Rust transport of e2b 2.38 and newer may abort the interpreter's shutdown after async
     # use, patched or not (measured on 2.63.0: one run in three).

@@ -1,0 +1,1 @@
+"""The compatibility matrix: `tox -e matrix`. Not collected by pytest."""

@@ -1,0 +1,153 @@
+"""docs/compatibility.md, from the reports of the environments."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from surfaces.tables import GROUPS
+
+from matrix import verdicts
+from matrix.releases import CODE_INTERPRETER, DESKTOP, Environment, Release
+from matrix.verdicts import Verdict
+
+Outcome = tuple[Environment, Mapping[str, Any], Mapping[str, Verdict]]
+
+_SIGNS = {
+    verdicts.PASSED: "✓",
+    verdicts.ABSENT: "-",
+    verdicts.STOCK: "stock",
+    verdicts.FAILED: "**failed**",
+}
+
+_MEANINGS = {
+    "control plane": "create, connect, list, get_info, set_timeout and kill, under `/kruise/api`",
+    "envd REST": "reading and writing files, is_running",
+    "envd RPC": "listing, renaming, removing and watching files; commands: run, in the background, "
+    "their input, connect, kill; a command in a sandbox that was connected to",
+    "host and URLs": "`get_host`, `get_sandbox_url`, `get_sandbox_direct_url`, `envd_api_url`",
+    "file links": "the URLs of `download_url` and `upload_url`, signed, with and without expiry",
+    "MCP": "`get_mcp_url`",
+    "Jupyter": "code-interpreter: `run_code`, its errors, its contexts",
+    "volumes": "the URL of a volume's content",
+    "desktop": "the URL of the desktop's stream",
+}
+
+
+def render(
+    outcomes: Sequence[Outcome],
+    skipped: Sequence[Release],
+    project_version: str,
+    digest: str,
+) -> str:
+    """The whole document."""
+    return "\n".join(
+        [
+            *_introduction(outcomes, skipped, project_version, digest),
+            "",
+            *_table([outcome for outcome in outcomes if not outcome[0].extra]),
+            "",
+            *_companions(outcomes),
+            *_reasons(
+                outcomes,
+                verdicts.STOCK,
+                "Broken in the stock SDK",
+                "These combinations raise the same error with the switch off. Where pip would "
+                "install them for you, pin another release.",
+            ),
+            *_reasons(outcomes, verdicts.FAILED, "Failed", "These are ours to mend."),
+        ]
+    )
+
+
+def _introduction(
+    outcomes: Sequence[Outcome], skipped: Sequence[Release], project_version: str, digest: str
+) -> list[str]:
+    runs = [run for _, report, _ in outcomes for run in report.get("runs", ())]
+    requests = sum(len(run["requests"]) for run in runs)
+    guards = sorted({report["guard"] for _, report, _ in outcomes if "guard" in report})
+    rows = [environment for environment, _, _ in outcomes if not environment.extra]
+    https = len({o[0] for o in outcomes for r in o[1].get("runs", ()) if r["scheme"] == "https"})
+    lines = [
+        "# Compatibility",
+        "",
+        "<!-- Written by `tox -e matrix`; changes by hand are lost. -->",
+        "",
+        f"Every e2b release from {rows[0].e2b} to {rows[-1].e2b}, unmodified, with the switch on:",
+        "a real SDK in an environment of its own talks to the local sandbox-manager, with the sync",
+        "and with the async client, and touches every surface below. A cell has passed if every",
+        "URL that the SDK handed out is of the private protocol, every request arrived at the one",
+        "host and below `/kruise/`, and every answer came back right.",
+        "",
+        "| cell | meaning |",
+        "|---|---|",
+        "| ✓ | passed |",
+        "| - | not in this release |",
+        "| stock | broken in the stock SDK: it raises the same error with the switch off |",
+        "",
+        "| column | holds |",
+        "|---|---|",
+        *(f"| {group} | {_MEANINGS[group]} |" for group in GROUPS),
+        "",
+        f"Proved on {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d} for kruise-autopatch "
+        f"{project_version} (`{digest}`): {len(outcomes)}",
+        f"environments, {len(runs)} conversations, {requests:,} requests; over http in all, over "
+        f"https in {https} of them.",
+        f"Guard against requests to elsewhere: {', '.join(guards)}.",
+        "`tox -e matrix` repeats it; `tox -e matrix -- --only 2.8.0,2.63.0` does so for a few.",
+    ]
+    again = sum(run["attempts"] > 1 for run in runs)
+    if again:
+        lines += ["", f"{again} of the conversations broke off once and were held again."]
+    if skipped:
+        names = ", ".join(str(release.version) for release in skipped)
+        lines += ["", f"No Python on this machine could run: {names}."]
+    return lines
+
+
+def _table(outcomes: Sequence[Outcome]) -> list[str]:
+    lines = [
+        f"| e2b | Python | code-interpreter | desktop | {' | '.join(GROUPS)} |",
+        "|---" * 4 + "|:-:" * len(GROUPS) + "|",
+    ]
+    for environment, _, found in reversed(outcomes):
+        cells = [_SIGNS[found[group].word] for group in GROUPS]
+        versions = (environment.e2b, environment.python)
+        companions = (environment.code_interpreter, environment.desktop)
+        lines.append(f"| {' | '.join(map(str, [*versions, *companions, *cells]))} |")
+    return lines
+
+
+def _companions(outcomes: Sequence[Outcome]) -> list[str]:
+    """Each companion release, and the e2b releases that it passed with."""
+    lines = ["## Code-interpreter and desktop releases", ""]
+    for title, attribute, group in (
+        (CODE_INTERPRETER, "code_interpreter", "Jupyter"),
+        (DESKTOP, "desktop", "desktop"),
+    ):
+        passed: dict[Any, list[Any]] = {}
+        for environment, _, found in outcomes:
+            companion = passed.setdefault(getattr(environment, attribute), [])
+            if found[group].word == verdicts.PASSED:
+                companion.append(environment.e2b)
+        lines += [f"| {title} | passed with e2b |", "|---|---|"]
+        for version in sorted(passed):
+            names = ", ".join(str(e2b) for e2b in sorted(set(passed[version])))
+            lines.append(f"| {version} | {names or 'none'} |")
+        lines.append("")
+    return lines
+
+
+def _reasons(outcomes: Sequence[Outcome], word: str, title: str, meaning: str) -> list[str]:
+    lines = []
+    for environment, _, found in outcomes:
+        for group, verdict in found.items():
+            if verdict.word == word:
+                reasons = "<br>".join(reason.replace("|", "\\|") for reason in verdict.reasons)
+                versions = (environment.e2b, environment.code_interpreter, environment.desktop)
+                lines.append(f"| {' | '.join(map(str, versions))} | {group} | {reasons} |")
+    if not lines:
+        return []
+    head = ["| e2b | code-interpreter | desktop | column | error |", "|---|---|---|---|---|"]
+    return [f"## {title}", "", meaning, "", *head, *lines, ""]

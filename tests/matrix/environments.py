@@ -1,0 +1,70 @@
+"""Building what the matrix runs in: our wheel, and an environment for it beside the SDK."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from matrix.releases import Environment
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = CHECKOUT / "tests" / "surfaces" / "conversation.py"
+
+_NOT_SOURCE = (".git", ".tox", ".*_cache", "__pycache__", "build", "dist", "*.egg-info")
+
+
+class BuildError(RuntimeError):
+    """uv could not do it; the message is its own."""
+
+
+def build_wheel(directory: Path) -> Path:
+    """The wheel of a copy of the checkout, which stays as it is."""
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary) / "checkout"
+        shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns(*_NOT_SOURCE))
+        shutil.rmtree(directory, ignore_errors=True)
+        _uv("build", "--wheel", "--out-dir", str(directory), str(copy))
+    (wheel,) = directory.glob("*.whl")
+    return wheel
+
+
+def digest(wheel: Path) -> str:
+    """Of what the wheel installs and of the program: results of another digest do not count."""
+    found = hashlib.sha256(PROGRAM.read_bytes())
+    with zipfile.ZipFile(wheel) as archive:
+        for name in sorted(archive.namelist()):
+            found.update(name.encode() + b"\0" + archive.read(name))
+    return found.hexdigest()[:12]
+
+
+def create(environment: Environment, wheel: Path, interpreter: str, directory: Path) -> Path:
+    """An environment with the SDK and our wheel alone; returns its interpreter."""
+    shutil.rmtree(directory, ignore_errors=True)
+    _uv("venv", "--python", interpreter, str(directory))
+    python = directory / "bin" / "python"
+    _uv("pip", "install", "--python", str(python), str(wheel), *environment.requirements)
+    return python
+
+
+def packages(python: Path) -> list[str]:
+    return _uv("pip", "freeze", "--python", str(python)).splitlines()
+
+
+def _uv(*arguments: str) -> str:
+    variables = {name: v for name, v in os.environ.items() if name != "VIRTUAL_ENV"}
+    done = subprocess.run(
+        [sys.executable, "-m", "uv", *arguments],
+        env={**variables, "UV_PYTHON_DOWNLOADS": "never"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BuildError(f"uv {' '.join(arguments)}:\n{done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,189 @@
+"""Prove kruise-autopatch on every SDK release: `tox -e matrix`, or `python -m matrix.run`.
+
+Every published e2b release since 2.8.0 gets an environment with a code-interpreter and a desktop
+release that work with it, and holds the conversation of ``tests/surfaces`` with the local
+sandbox-manager. Results are kept, so that an interrupted run goes on where it was; a change of
+the package begins anew. Only the run over everything writes docs/compatibility.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from matrix import document, environments, releases, verdicts
+from matrix.releases import Environment
+
+DOCUMENT = environments.CHECKOUT / "docs" / "compatibility.md"
+_TESTS = environments.CHECKOUT / "tests"
+_DAY = 24 * 3600
+_PROBE_PATIENCE = 1200
+
+
+def main() -> int:
+    options = _parser().parse_args()
+    work = options.work_directory.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+
+    pythons = releases.interpreters()
+    known = releases.published(work, 0 if options.fresh else _DAY)
+    planned, skipped = releases.plan(known, pythons)
+    chosen = [e for e in planned if _is_chosen(e, options, known)]
+    everything = chosen == planned
+    for release in skipped:
+        print(f"skipped: e2b {release.version} needs Python {release.requires_python}")
+    if not chosen:
+        raise SystemExit("error: no such release, or no Python here that can run it")
+
+    wheel = environments.build_wheel(work / "wheel")
+    digest = environments.digest(wheel)
+    results = work / "results" / digest
+    if options.fresh:
+        shutil.rmtree(results, ignore_errors=True)
+    results.mkdir(parents=True, exist_ok=True)
+    print(f"{len(chosen)} environments, {wheel.name} ({digest}), results in {results}", flush=True)
+
+    reports: dict[Environment, dict[str, Any]] = {}
+
+    def prove(environment: Environment) -> tuple[dict[str, Any], float]:
+        schemes = _schemes(environment, options, known)
+        return _report(environment, schemes, wheel, pythons[environment.python], work, results)
+
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        futures = {pool.submit(prove, environment): environment for environment in chosen}
+        for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
+            environment = futures[future]
+            reports[environment], seconds = future.result()
+            found = verdicts.of(reports[environment])
+            took = f"{seconds:.0f} s" if seconds else "kept"
+            print(f"[{number:3}/{len(chosen)}] {_line(environment, found)} ({took})", flush=True)
+
+    outcomes = [(e, reports[e], verdicts.of(reports[e])) for e in chosen]
+    version = wheel.name.split("-")[1]
+    text = document.render(outcomes, skipped, version, digest)
+    target = DOCUMENT if everything else work / "compatibility.md"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    failed = [e for e, _, found in outcomes if _words(found) & {verdicts.FAILED}]
+    print(f"{target}: {len(chosen)} environments, {len(failed)} with failures", end=", ")
+    print(f"{(time.monotonic() - began) / 60:.1f} min")
+    return 1 if failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tox -e matrix --", description=(__doc__ or "").partition("\n\n")[2]
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--every", action="store_true", help="every release (the default)")
+    which.add_argument("--representative", action="store_true", help="one beside each boundary")
+    which.add_argument(
+        "--only", type=_versions, metavar="VERSION,VERSION", help="these e2b releases"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="environments at a time (2)")
+    parser.add_argument("--fresh", action="store_true", help="forget earlier results")
+    parser.add_argument(
+        "--work-directory", type=Path, default=environments.CHECKOUT / ".tox" / "matrix-work"
+    )
+    return parser
+
+
+def _versions(text: str) -> set[Version]:
+    return {Version(part) for part in text.split(",")}
+
+
+def _is_chosen(
+    environment: Environment, options: argparse.Namespace, known: releases.Releases
+) -> bool:
+    if options.only:
+        return environment.e2b in options.only
+    return not options.representative or releases.is_representative(environment, known)
+
+
+def _schemes(
+    environment: Environment, options: argparse.Namespace, known: releases.Releases
+) -> list[str]:
+    representative = releases.is_representative(environment, known)
+    return ["http", "https"] if representative else ["http"]
+
+
+def _report(
+    environment: Environment,
+    schemes: list[str],
+    wheel: Path,
+    interpreter: str,
+    work: Path,
+    results: Path,
+) -> tuple[dict[str, Any], float]:
+    """What happened in the environment, and how long it took; 0 if it was known already."""
+    kept = results / f"{environment.name}.json"
+    if kept.exists():
+        report: dict[str, Any] = json.loads(kept.read_text())
+        if {run["scheme"] for run in report["runs"]} >= set(schemes):
+            return report, 0
+    began = time.monotonic()
+    directory = work / "environments" / environment.name
+    try:
+        python = environments.create(environment, wheel, interpreter, directory)
+        packages = environments.packages(python)
+        report = _probe(python, schemes, directory / "report.json")
+    except environments.BuildError as error:
+        return {"problem": str(error)}, time.monotonic() - began
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    if "problem" not in report:
+        report.update(packages=packages, seconds=round(time.monotonic() - began, 1))
+        unfinished = kept.with_suffix(".part")
+        unfinished.write_text(json.dumps(report, indent=1))
+        unfinished.replace(kept)
+    return report, time.monotonic() - began
+
+
+def _probe(python: Path, schemes: list[str], result: Path) -> dict[str, Any]:
+    probe = [sys.executable, "-m", "matrix.probe", str(python), str(result), *schemes]
+    try:
+        done = subprocess.run(
+            [sys.executable, str(_TESTS / "loopback.py"), *probe],
+            cwd=_TESTS,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"problem": f"no end after {_PROBE_PATIENCE} s"}
+    if done.returncode != 0:
+        return {"problem": f"the probe broke off: {done.stderr.strip()[-2000:]}"}
+    report: dict[str, Any] = json.loads(result.read_text())
+    return report
+
+
+def _words(found: dict[str, verdicts.Verdict]) -> set[str]:
+    return {verdict.word for verdict in found.values()}
+
+
+def _line(environment: Environment, found: dict[str, verdicts.Verdict]) -> str:
+    notable = [
+        f"{group} {verdict.word}"
+        for group, verdict in found.items()
+        if verdict.word in (verdicts.STOCK, verdicts.FAILED)
+    ]
+    what = f"e2b {environment.e2b} · code-interpreter {environment.code_interpreter}"
+    how = f"desktop {environment.desktop} · Python {environment.python}"
+    return f"{what} · {how}: {'; '.join(notable) or 'passed'}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

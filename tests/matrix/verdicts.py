@@ -1,0 +1,139 @@
+"""From what happened in an environment to one verdict for each group of surfaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from surfaces.tables import (
+    GROUPS,
+    OPTIONAL,
+    REQUESTS,
+    RESULTS,
+    URLS,
+    WATCH,
+    Conversation,
+)
+
+PASSED, ABSENT, STOCK, FAILED = "passed", "not in this release", "broken in stock", "failed"
+
+# Errors that no server, address or setting can cause. Only these can prove that the stock SDK is
+# broken, by being the same with the switch off.
+_PROGRAMMING_ERRORS = ("AttributeError: ", "ImportError: ", "ModuleNotFoundError: ", "TypeError: ")
+# The step needs what another one, with an error of its own, did not return.
+_NOT_REACHED = "NotReachedError: "
+
+
+@dataclass(frozen=True)
+class Verdict:
+    word: str
+    # What is wrong, and for "broken in stock" the error that is the same with the switch off.
+    reasons: tuple[str, ...] = ()
+
+
+def of(report: Mapping[str, Any]) -> dict[str, Verdict]:
+    """The verdict of every group, over all the runs in an environment."""
+    if "problem" in report:
+        return {group: Verdict(FAILED, (report["problem"],)) for group in GROUPS}
+    stock = {(run["mode"], run["scheme"]): run for run in report["stock"]}
+    everywhere = [f"{report['escapes']} attempts to leave loopback"] if report["escapes"] else []
+    found: dict[str, list[Verdict]] = {group: [] for group in GROUPS}
+    for run in report["runs"]:
+        where = f"{run['mode']} over {run['scheme']}"
+        if run["outcome"] is None or run["outcome"]["id"] is None:
+            why = run["problem"] or run["outcome"]["errors"]["create"]
+            for verdicts in found.values():
+                verdicts.append(Verdict(FAILED, (f"{where}: {why}",)))
+            continue
+        conversation = Conversation.of(
+            run["mode"], run["scheme"], run["domain"], run["outcome"], run["requests"]
+        )
+        native = stock.get((run["mode"], run["scheme"]))
+        native_errors = native["outcome"]["errors"] if native and native["outcome"] else {}
+        common = [*everywhere, *_wrong_everywhere(conversation)]
+        for group, names in GROUPS.items():
+            verdict = _verdict(conversation, set(names), native_errors, common)
+            what = run["mode"] if verdict.word == STOCK else where
+            reasons = tuple(f"{what}: {reason}" for reason in verdict.reasons)
+            found[group].append(Verdict(verdict.word, reasons))
+    return {group: _worst(verdicts) for group, verdicts in found.items()}
+
+
+def _wrong_everywhere(conversation: Conversation) -> list[str]:
+    wrong = [f"a request for {path}" for path in conversation.paths_outside_the_prefix()]
+    if conversation.addresses() != {(conversation.scheme, conversation.domain)}:
+        wrong.append(f"requests to {sorted(conversation.addresses())}")
+    if not conversation.environment_unchanged:
+        wrong.append("os.environ has changed")
+    if unknown := set(conversation.urls) - set(URLS):
+        wrong.append(f"URLs without an expectation: {sorted(unknown)}")
+    return wrong
+
+
+def _verdict(
+    conversation: Conversation, names: set[str], native: Mapping[str, str], common: list[str]
+) -> Verdict:
+    errors = {name: error for name, error in conversation.errors.items() if name in names}
+    if (
+        not errors
+        and names <= OPTIONAL | _steps_without_trace()
+        and not names & set(conversation.urls)
+    ):
+        return Verdict(ABSENT)
+    if errors and not common and _the_same_natively(errors, native):
+        proof = sorted(
+            {f"`{_brief(e)}`" for e in errors.values() if not e.startswith(_NOT_REACHED)}
+        )
+        return Verdict(STOCK, tuple(proof))
+    wrong = [*common, *(f"{name}: {error}" for name, error in errors.items())]
+    for name in sorted(names - set(errors)):
+        wrong.extend(_wrong(conversation, name))
+    return Verdict(FAILED, tuple(wrong)) if wrong else Verdict(PASSED)
+
+
+def _steps_without_trace() -> set[str]:
+    """Steps that leave nothing but an error if they fail."""
+    every = {name for names in GROUPS.values() for name in names}
+    return every - set(URLS) - set(REQUESTS) - set(RESULTS) - {"files.watch_dir"}
+
+
+def _wrong(conversation: Conversation, name: str) -> list[str]:
+    """What is wrong with a step that raised nothing."""
+    wrong = []
+    if name in conversation.urls:
+        if not conversation.url_is_right(name):
+            wrong.append(f"{name} is {conversation.urls[name]}")
+    elif name in URLS and name not in OPTIONAL:
+        wrong.append(f"{name} was not asked")
+    if name in RESULTS and conversation.results.get(name) != RESULTS[name]:
+        wrong.append(f"{name} is {conversation.results.get(name)!r}")
+    route = WATCH[conversation.mode] if name == "files.watch_dir" else REQUESTS.get(name)
+    if route is not None:
+        statuses = conversation.statuses(*route)
+        if not statuses or min(statuses) >= 400:
+            wrong.append(f"{name}: {' '.join(route)} was answered with {statuses}")
+    return wrong
+
+
+def _the_same_natively(errors: Mapping[str, str], native: Mapping[str, str]) -> bool:
+    proofs = {name: error for name, error in errors.items() if not error.startswith(_NOT_REACHED)}
+    return bool(proofs) and all(
+        error.startswith(_PROGRAMMING_ERRORS) and native.get(name) == error
+        for name, error in proofs.items()
+    )
+
+
+def _brief(error: str) -> str:
+    """Without the path in which an ImportError ends."""
+    return re.sub(r" \(/\S+\)$", "", error)
+
+
+def _worst(verdicts: list[Verdict]) -> Verdict:
+    for word in (FAILED, STOCK, PASSED):
+        chosen = [verdict for verdict in verdicts if verdict.word == word]
+        if chosen:
+            reasons = [reason for verdict in chosen for reason in verdict.reasons]
+            return Verdict(word, tuple(dict.fromkeys(reasons)))
+    return Verdict(ABSENT)
