@@ -7,6 +7,7 @@ below are loaded on first use (PEP 562).
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kruise_autopatch.activation import Status, patch_e2b, status, unpatch_e2b
+    from kruise_autopatch.api_keys import decode_api_key, encode_api_key
     from kruise_autopatch.errors import (
         ConfigurationError,
         IncompatibleSDKError,
@@ -18,6 +19,8 @@ __all__ = (
     "IncompatibleSDKError",
     "KruiseAutopatchError",
     "Status",
+    "decode_api_key",
+    "encode_api_key",
     "patch_e2b",
     "status",
     "unpatch_e2b",
@@ -26,7 +29,12 @@ __all__ = (
 
 def __getattr__(name: str) -> object:
     if name in __all__:
-        from kruise_autopatch import activation, errors
+        from importlib import import_module
 
-        return getattr(errors if name.endswith("Error") else activation, name)
+        home = "activation"
+        if name.endswith("Error"):
+            home = "errors"
+        elif name.endswith("_api_key"):
+            home = "api_keys"
+        return getattr(import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

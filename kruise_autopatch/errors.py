@@ -11,3 +11,11 @@ class ConfigurationError(KruiseAutopatchError, ValueError):
 
 class IncompatibleSDKError(KruiseAutopatchError, ImportError):
     """The installed SDK lacks something that must be patched: it was not imported."""
+
+
+class TrafficAccessTokenError(KruiseAutopatchError):
+    """There is no traffic access token, so the request was not sent."""
+
+
+class TrafficAccessTokenExpired(TrafficAccessTokenError):
+    """The traffic access token has expired and could not be renewed: the request was not sent."""

@@ -30,8 +30,11 @@ SANDBOX_DOMAIN = Variable(
 STRICT = Variable(
     "KRUISE_E2B_STRICT", "1", "1 or 0", "0 warns, instead of failing, about an unknown SDK"
 )
+TRAFFIC_TOKEN = Variable(
+    "KRUISE_E2B_TRAFFIC_TOKEN", "1", "1 or 0", "0 leaves traffic access tokens to the SDK"
+)
 
-VARIABLES = (PATCH, HTTPS, SANDBOX_DOMAIN, STRICT)
+VARIABLES = (PATCH, HTTPS, SANDBOX_DOMAIN, STRICT, TRAFFIC_TOKEN)
 
 # The value of KRUISE_E2B_SANDBOX_DOMAIN that means what the server's reply says.
 FROM_SERVER = "server"
@@ -46,6 +49,8 @@ class Settings(NamedTuple):
     strict: bool = True
     # Whether the SDK's own check of the API key's form stays in force.
     validate_key: bool = False
+    # Whether traffic tokens are sent with every request, and renewed.
+    traffic_token: bool = True
 
     @property
     def scheme(self) -> str:
@@ -67,6 +72,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         https=_switch(environment, HTTPS, default=True),
         sandbox_domain=_sandbox_domain(environment),
         strict=_switch(environment, STRICT, default=True),
+        traffic_token=_switch(environment, TRAFFIC_TOKEN, default=True),
     )
 
 
@@ -77,6 +83,7 @@ def for_call(environment: Mapping[str, str], *, https: bool, validate_key: bool)
         validate_key=validate_key,
         sandbox_domain=_sandbox_domain(environment),
         strict=_switch(environment, STRICT, default=True),
+        traffic_token=_switch(environment, TRAFFIC_TOKEN, default=True),
     )
 
 

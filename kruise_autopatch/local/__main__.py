@@ -29,6 +29,9 @@ def main(arguments: list[str] | None = None) -> None:
             certfile=options.certfile,
             keyfile=options.keyfile,
             request_log=options.request_log,
+            token_validity=options.token_validity,
+            token_leeway=options.token_leeway,
+            token_outage=options.token_outage,
             exit_with_stdin=options.exit_with_stdin,
         )
     )
@@ -49,6 +52,17 @@ def _parser() -> argparse.ArgumentParser:
     add("--certfile", type=_file, metavar="FILE", help="serve https with this certificate")
     add("--keyfile", type=_file, metavar="FILE", help="the key, if it is not in the certfile")
     add("--request-log", metavar="FILE", help="append one JSON line for each request")
+    add(
+        "--token-validity",
+        type=_seconds,
+        default=3.1536e9,
+        metavar="SECONDS",
+        help="of the traffic tokens of protected sandboxes; about a hundred years by default",
+    )
+    # For tests: seconds that an expired token still passes; and a file that, while it exists,
+    # holds the answer to every request for a token.
+    add("--token-leeway", type=_seconds, default=0.0, help=argparse.SUPPRESS)
+    add("--token-outage", metavar="FILE", help=argparse.SUPPRESS)
     # For LocalManager: the server ends with the process that started it.
     add("--exit-with-stdin", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -72,6 +86,16 @@ def _port(port: str) -> int:
     if port.isdecimal() and int(port) < 65536:
         return int(port)
     raise argparse.ArgumentTypeError(f"'{port}' is not a port (0 to 65535)")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if 0.0 < seconds <= 1e10:
+        return seconds
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
 
 
 def _file(path: str) -> str:

@@ -1,27 +1,16 @@
-"""API keys, raw or in the form that passes the SDKs' own check.
+"""API keys, raw or encoded: the server accepts both forms everywhere.
 
-The encoded form is `e2b_` + "okag" in hex + version 01 + the length as 8 hex digits + the
-key in hex + the first 8 bytes of a SHA-256 (openkruise/agents, pkg/servers/e2b/keys/compat.go).
-The server accepts both forms everywhere.
+After openkruise/agents, pkg/servers/e2b/keys/compat.go.
 """
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+
+from kruise_autopatch.api_keys import encode_api_key as encode
 
 HEADER = "x-api-key"
 DEFAULT_KEY = "some-api-key"
-
-_MAGIC = "e2b_" + b"okag".hex() + "01"
-_CHECKSUM_DOMAIN = b"openkruise-agents/e2b-key-compat/v1"
-
-
-def encode(raw: str) -> str:
-    """Return the encoded form of a raw key."""
-    key = raw.encode()
-    checksum = hashlib.sha256(_CHECKSUM_DOMAIN + key).digest()[:8].hex()
-    return f"{_MAGIC}{len(key):08x}{key.hex()}{checksum}"
 
 
 def accepts(expected: str, presented: str | None) -> bool:
@@ -33,3 +22,6 @@ def accepts(expected: str, presented: str | None) -> bool:
     raw = hmac.compare_digest(shown, expected.encode())
     encoded = hmac.compare_digest(shown, encode(expected).encode())
     return raw or encoded
+
+
+__all__ = ["DEFAULT_KEY", "HEADER", "accepts", "encode"]

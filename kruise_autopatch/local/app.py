@@ -19,14 +19,21 @@ from .control_plane import ControlPlane
 from .data_plane import DataPlane, Route, by_headers, by_path, refusal
 from .errors import DataPlaneError
 from .sandboxes import Sandboxes
+from .traffic_tokens import TrafficTokens
 
 
 class App:
     """The local sandbox-manager."""
 
-    def __init__(self, sandboxes: Sandboxes, api_key: str, e2b_domain: str | None) -> None:
-        self._api = ControlPlane(sandboxes, api_key, e2b_domain)
-        self._data = DataPlane(sandboxes)
+    def __init__(
+        self,
+        sandboxes: Sandboxes,
+        tokens: TrafficTokens,
+        api_key: str,
+        e2b_domain: str | None,
+    ) -> None:
+        self._api = ControlPlane(sandboxes, tokens, api_key, e2b_domain)
+        self._data = DataPlane(sandboxes, tokens)
         self._sandboxes = sandboxes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

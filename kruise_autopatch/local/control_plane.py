@@ -24,6 +24,7 @@ from . import api_keys
 from .errors import ApiError
 from .routing import NotRouted, Router
 from .sandboxes import Sandbox, Sandboxes
+from .traffic_tokens import TrafficTokens, is_protected
 
 PREFIX = "/kruise/api"
 
@@ -49,8 +50,15 @@ Handler = Callable[[Request, dict[str, str]], Awaitable[Response]]
 class ControlPlane:
     """The API's routes, and the sandboxes that they act on."""
 
-    def __init__(self, sandboxes: Sandboxes, api_key: str, e2b_domain: str | None) -> None:
+    def __init__(
+        self,
+        sandboxes: Sandboxes,
+        tokens: TrafficTokens,
+        api_key: str,
+        e2b_domain: str | None,
+    ) -> None:
         self._sandboxes = sandboxes
+        self._tokens = tokens
         self._api_key = api_key
         self._domain = e2b_domain
         self._router: Router[Handler] = Router()
@@ -134,7 +142,11 @@ class ControlPlane:
             auto_pause=body.get("autoPause") is True,
             network=_network(body.get("network")),
         )
-        return JSONResponse(self._shown(sandbox, request), 201)
+        shown = self._shown(sandbox, request)
+        if is_protected(sandbox):
+            # Here only: connect gives none.
+            shown.update(self._tokens.issue(sandbox).shown())
+        return JSONResponse(shown, 201)
 
     async def _list(self, request: Request, values: dict[str, str]) -> Response:
         query = request.query_params
@@ -212,8 +224,7 @@ class ControlPlane:
         return Response(status_code=204)
 
     async def _traffic_token(self, request: Request, values: dict[str, str]) -> Response:
-        sandbox = self._find(values)
-        raise ApiError(f"JWT authentication is not enabled for sandbox {sandbox.id}", 409)
+        return JSONResponse(self._tokens.renew(self._find(values)).shown())
 
     async def _list_templates(self, request: Request, values: dict[str, str]) -> Response:
         return JSONResponse([_template(name) for name in self._sandboxes.templates])
@@ -280,6 +291,7 @@ def refusal(error: ApiError) -> Response:
             "request_id": str(uuid.uuid4()),
         },
         status_code=error.code,
+        headers=error.headers,
     )
 
 

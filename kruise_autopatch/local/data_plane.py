@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket
 from . import envd, jupyter, proxy
 from .errors import DataPlaneError
 from .sandboxes import Sandbox, Sandboxes
+from .traffic_tokens import HEADER, TrafficTokens
 
 PREFIX = "/kruise/"
 
@@ -64,8 +65,9 @@ def by_headers(target: str, headers: Headers) -> Route | None:
 class DataPlane:
     """Hands requests to the sandbox and the port that they are for."""
 
-    def __init__(self, sandboxes: Sandboxes) -> None:
+    def __init__(self, sandboxes: Sandboxes, tokens: TrafficTokens) -> None:
         self._sandboxes = sandboxes
+        self._tokens = tokens
         self._upstream = proxy.client()
 
     async def close(self) -> None:
@@ -74,11 +76,18 @@ class DataPlane:
     async def serve(self, route: Route, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             sandbox = self._find(route)
+            self._tokens.check(sandbox, Headers(scope=scope))
+            # The gateway takes the token off before it hands a request on.
+            headers = [header for header in scope["headers"] if header[0] != HEADER.encode()]
+            scope = {**scope, "headers": headers}
             if scope["type"] == "websocket":
                 await self._serve_websocket(route, WebSocket(scope, receive, send))
                 return
             response = await self._answer(sandbox, route, Request(scope, receive))
         except DataPlaneError as error:
+            if scope["type"] == "websocket":
+                await WebSocket(scope, receive, send).close()
+                return
             response = refusal(error)
         await response(scope, receive, send)
 

@@ -10,10 +10,13 @@ class ApiError(Exception):
     unset becomes 500 (openkruise/agents, pkg/servers/web/framework.go).
     """
 
-    def __init__(self, message: str, code: int = 500) -> None:
+    def __init__(
+        self, message: str, code: int = 500, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.headers = headers
 
 
 class DataPlaneError(Exception):

@@ -44,15 +44,14 @@ class LocalManager:
         certfile: str | None = None,
         keyfile: str | None = None,
         request_log: bool = True,
+        token_validity: float | None = None,
+        token_leeway: float | None = None,
     ) -> None:
         self.api_key = api_key
         self._https = certfile is not None
-        self._directory = (
-            tempfile.TemporaryDirectory(prefix="kruise-local-log-") if request_log else None
-        )
-        self._log = (
-            os.path.join(self._directory.name, "requests.jsonl") if self._directory else None
-        )
+        self._directory = tempfile.TemporaryDirectory(prefix="kruise-local-log-")
+        self._log = os.path.join(self._directory.name, "requests.jsonl") if request_log else None
+        self._outage = os.path.join(self._directory.name, "token-outage")
         command = [python, "-m", "kruise_autopatch.local", "--exit-with-stdin"]
         for option, value in (
             ("--api-key", api_key),
@@ -60,6 +59,9 @@ class LocalManager:
             ("--certfile", certfile),
             ("--keyfile", keyfile),
             ("--request-log", self._log),
+            ("--token-validity", token_validity),
+            ("--token-leeway", token_leeway),
+            ("--token-outage", self._outage),
             *(("--template", template) for template in templates),
         ):
             if value is not None:
@@ -107,6 +109,18 @@ class LocalManager:
             # A line without its end is still being written.
             return [json.loads(line) for line in log if line.endswith("\n")]
 
+    def refuse_tokens(self, status: int, retry_after: int | None = None) -> None:
+        """For tests: answer this to whoever asks for a traffic token, until `issue_tokens`."""
+        answer = f"{status}" if retry_after is None else f"{status} {retry_after}"
+        with open(f"{self._outage}.new", "w", encoding="ascii") as file:
+            file.write(answer)
+        os.replace(f"{self._outage}.new", self._outage)
+
+    def issue_tokens(self) -> None:
+        """For tests: end what `refuse_tokens` began."""
+        if os.path.exists(self._outage):
+            os.remove(self._outage)
+
     def close(self) -> None:
         """Stop the server; it kills its sandboxes and removes their directories."""
         process = self._process
@@ -136,8 +150,7 @@ class LocalManager:
         self.close()
 
     def _remove_log(self) -> None:
-        if self._directory is not None:
-            self._directory.cleanup()
+        self._directory.cleanup()
 
     def _first_line(self) -> str:
         try:

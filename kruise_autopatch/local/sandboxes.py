@@ -46,6 +46,7 @@ class Sandbox:
     network: dict[str, Any] = field(default_factory=dict)
     started_at: float = field(default_factory=time.time)
     access_token: str = field(default_factory=lambda: str(uuid.uuid4()))
+    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     state: str = "running"
 
     def __post_init__(self) -> None:

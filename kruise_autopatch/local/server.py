@@ -16,6 +16,7 @@ import uvicorn
 from .app import App
 from .request_log import RequestLog
 from .sandboxes import Sandboxes
+from .traffic_tokens import TrafficTokens
 
 
 class Options(NamedTuple):
@@ -29,6 +30,9 @@ class Options(NamedTuple):
     certfile: str | None
     keyfile: str | None
     request_log: str | None
+    token_validity: float
+    token_leeway: float
+    token_outage: str | None
     exit_with_stdin: bool
 
     @property
@@ -81,7 +85,8 @@ def run(options: Options) -> None:
 
     directory = tempfile.mkdtemp(prefix="kruise-local-")
     sandboxes = Sandboxes(directory, list(options.templates))
-    app = App(sandboxes, options.api_key, options.e2b_domain)
+    tokens = TrafficTokens(options.token_validity, options.token_leeway, options.token_outage)
+    app = App(sandboxes, tokens, options.api_key, options.e2b_domain)
     config = uvicorn.Config(
         RequestLog(app, options.request_log) if options.request_log else app,
         loop="asyncio",

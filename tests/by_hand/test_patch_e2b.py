@@ -47,7 +47,7 @@ import kruise_autopatch
 kruise_autopatch.patch_e2b(False)
 import e2b_code_interpreter, e2b_desktop
 names = {patch.name.partition(":")[0] for patch in kruise_autopatch.status().patches}
-result = sorted(name for name in names if name.startswith("e2b_"))
+result = sorted(name for name in names if name.startswith(("e2b_code", "e2b_desk")))
 """
     assert fresh.value(code) == [
         "e2b_code_interpreter.code_interpreter_async",

@@ -7,7 +7,12 @@ import pytest
 from kruise_autopatch import ConfigurationError, settings
 from kruise_autopatch.settings import Settings
 
-SWITCHES = ("KRUISE_E2B_PATCH", "KRUISE_E2B_HTTPS", "KRUISE_E2B_STRICT")
+SWITCHES = (
+    "KRUISE_E2B_PATCH",
+    "KRUISE_E2B_HTTPS",
+    "KRUISE_E2B_STRICT",
+    "KRUISE_E2B_TRAFFIC_TOKEN",
+)
 
 
 def _read(name: str, text: str) -> bool:
@@ -15,7 +20,11 @@ def _read(name: str, text: str) -> bool:
     if name == "KRUISE_E2B_PATCH":
         return settings.is_enabled(environment)
     chosen = settings.from_environment(environment)
-    return {"KRUISE_E2B_HTTPS": chosen.https, "KRUISE_E2B_STRICT": chosen.strict}[name]
+    return {
+        "KRUISE_E2B_HTTPS": chosen.https,
+        "KRUISE_E2B_STRICT": chosen.strict,
+        "KRUISE_E2B_TRAFFIC_TOKEN": chosen.traffic_token,
+    }[name]
 
 
 @pytest.mark.parametrize("name", SWITCHES)

@@ -1,0 +1,146 @@
+"""The real SDK, a protected sandbox, real sockets: the token is where it belongs, nowhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fresh
+import pytest
+
+from kruise_autopatch.local import LocalManager
+
+PROGRAM = Path(__file__).with_name("every_request.py")
+HEADER = "e2b-traffic-access-token"
+
+RESULTS = {
+    "health": True,
+    "read": "hello",
+    "stream": "hello",
+    "list": ["a.txt"],
+    "run": "out\n",
+    "processes": [],
+    "connect": True,
+    "kill": True,
+    "run_code": "42",
+    "context": "2",
+}
+
+# What the server must have seen of the protected sandbox, below /kruise/<id>/.
+REQUESTS = [
+    "GET 49983/health",
+    "POST 49983/files",
+    "GET 49983/files",
+    "POST 49983/filesystem.Filesystem/ListDir",
+    "POST 49983/process.Process/Start",
+    "POST 49983/process.Process/List",
+    "POST 49983/process.Process/Connect",
+    "POST 49983/process.Process/SendSignal",
+    "POST 49983/process.Process/SendInput",
+    "POST 49983/process.Process/Update",
+    "POST 49999/execute",
+    "POST 49999/contexts",
+]
+WATCHING = {
+    "sync": "POST 49983/filesystem.Filesystem/CreateWatcher",
+    "async": "POST 49983/filesystem.Filesystem/WatchDir",
+}
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """One run of the program, and what the server saw of it."""
+
+    mode: str
+    outcome: dict[str, Any]
+    output: str
+    requests: list[dict[str, Any]]
+
+    def to(self, sandbox: str) -> dict[str, list[bool]]:
+        """The requests to a sandbox, and whether each brought a token."""
+        prefix = f"/kruise/{self.outcome[sandbox]}/"
+        found: dict[str, list[bool]] = {}
+        for request in self.requests:
+            if request["path"].startswith(prefix):
+                name = f"{request['method']} {request['path'][len(prefix) :]}"
+                found.setdefault(name, []).append(HEADER in request["headers"])
+        return found
+
+    @property
+    def control_plane(self) -> list[dict[str, Any]]:
+        return [each for each in self.requests if each["path"].startswith("/kruise/api/")]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(mode, id=mode, marks=pytest.mark.xdist_group(f"tokens-{mode}"))
+        for mode in ("sync", "async")
+    ],
+)
+def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
+    with LocalManager() as manager:
+        done = fresh.run([str(PROGRAM), request.param], manager.environment())
+        assert done.returncode == 0, done.stderr
+        outcome = json.loads(done.stdout.splitlines()[-1])
+        yield Conversation(request.param, outcome, done.stderr, manager.requests())
+
+
+def test_the_sdk_gets_its_answers(conversation: Conversation) -> None:
+    assert conversation.outcome["results"] == RESULTS
+
+
+def test_the_server_refuses_nothing(conversation: Conversation) -> None:
+    # No status: the client had left before there was one.
+    assert [r for r in conversation.requests if (r["status"] or 499) in range(400, 499)] == []
+
+
+def test_every_kind_of_request_arrives(conversation: Conversation) -> None:
+    assert {*REQUESTS, WATCHING[conversation.mode]} <= set(conversation.to("protected"))
+
+
+def test_every_request_brings_the_token(conversation: Conversation) -> None:
+    without = [name for name, set_ in conversation.to("protected").items() if not all(set_)]
+    assert without == []
+
+
+def test_no_request_to_the_control_plane_brings_it(conversation: Conversation) -> None:
+    assert len(conversation.control_plane) >= 7
+    assert [r["path"] for r in conversation.control_plane if HEADER in r["headers"]] == []
+
+
+def test_a_sandbox_that_needs_none_gets_none_and_costs_no_request(
+    conversation: Conversation,
+) -> None:
+    seen = conversation.to("plain")
+    assert seen
+    assert not any(any(set_) for set_ in seen.values())
+    assert conversation.outcome["token of the plain"] is None
+    assert conversation.outcome["run on the plain"] == "on\n"
+
+
+def test_one_that_was_connected_to_asks_for_its_token_once_and_late(
+    conversation: Conversation,
+) -> None:
+    asked = [r for r in conversation.control_plane if r["path"].endswith("/traffic-access-token")]
+    sandbox_id = conversation.outcome["protected"]
+    assert [(r["method"], r["path"], r["status"]) for r in asked] == [
+        ("POST", f"/kruise/api/sandboxes/{sandbox_id}/traffic-access-token", 200)
+    ]
+    assert conversation.outcome["before the first request"] is None
+    assert conversation.outcome["run on the connected"] == "on\n"
+    assert conversation.outcome["own"] is True
+
+
+def test_no_log_and_no_repr_shows_a_token(conversation: Conversation) -> None:
+    tokens = conversation.outcome["tokens"]
+    assert len(tokens) == 2
+    # There are logs, of requests too.
+    assert "DEBUG:" in conversation.output
+    for token in tokens:
+        signature = token.rpartition(".")[2]
+        assert signature not in conversation.output
+        assert signature not in json.dumps(conversation.outcome["shown"])

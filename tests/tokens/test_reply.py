@@ -1,0 +1,181 @@
+"""What becomes of the server's answer to a request for a token; and what is read of a JWT."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from clock import SANDBOX, jwt, reply, rfc3339
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kruise_autopatch.tokens import jwt as reader
+from kruise_autopatch.tokens.reply import Answer, judge, unreachable
+from kruise_autopatch.tokens.state import Failure, Token
+
+NOW = 1_800_000_000.0
+LATER = NOW + 600
+GOOD = jwt(LATER, sandbox={"sandboxId": SANDBOX, "sandboxUid": "u"})
+
+
+def failure(answer: Answer) -> Failure:
+    outcome = judge(answer, SANDBOX, NOW)
+    assert isinstance(outcome, Failure)
+    return outcome
+
+
+@pytest.mark.parametrize(
+    "token",
+    [GOOD, jwt(LATER), jwt(LATER, sandbox="odd"), "opaque"],
+    ids=["bound", "unbound", "oddly bound", "opaque"],
+)
+@pytest.mark.parametrize("skew", [-5, 0, 5])
+def test_a_good_reply_gives_a_token_with_the_earlier_expiry(token: str, skew: int) -> None:
+    outcome = judge(reply(token, rfc3339(LATER + skew)), SANDBOX, NOW)
+    expected = LATER + skew if token == "opaque" else LATER + min(skew, 0)
+    assert outcome == Token(token, expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2027-01-15T08:10:00Z", LATER),
+        ("2027-01-15t08:10:00z", LATER),
+        ("2027-01-15T08:10:00.000000001Z", LATER + 1e-9),
+        ("2027-01-15T10:10:00+02:00", LATER),
+        ("2027-01-15T03:40:00.5-04:30", LATER + 0.5),
+        ("2126-08-01T00:00:00Z", 4_941_216_000.0),
+    ],
+)
+def test_the_expiration_may_be_written_in_every_way_of_rfc_3339(text: str, expected: float) -> None:
+    assert judge(reply("opaque", text), SANDBOX, NOW) == Token("opaque", expected)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (reply(None, rfc3339(LATER)), "no token"),
+        (reply("", rfc3339(LATER)), "no token"),
+        (reply(7, rfc3339(LATER)), "no token"),
+        (reply("a\r\nHost: evil", rfc3339(LATER)), "no token"),
+        (reply("tökén", rfc3339(LATER)), "no token"),
+        (reply(GOOD, None), "no expiration"),
+        (reply(GOOD, 1_800_000_600), "no expiration"),
+        (reply(GOOD, "soon"), "no expiration"),
+        (reply(GOOD, "2027-01-15T08:10:00"), "no expiration"),
+        (reply(GOOD, "2027-02-30T08:10:00Z"), "no expiration"),
+        (reply(GOOD, rfc3339(LATER + 6)), "disagree"),
+        (reply(GOOD, rfc3339(LATER - 6)), "disagree"),
+        (reply(jwt(NOW), rfc3339(NOW)), "expired already"),
+        (reply("opaque", rfc3339(NOW - 1)), "expired already"),
+        (reply(jwt(LATER, sandbox={"sandboxId": "b"}), rfc3339(LATER)), "another sandbox"),
+        (Answer(200, b""), "not JSON"),
+        (Answer(200, b"<html>"), "not JSON"),
+        (Answer(200, b"\xff"), "not JSON"),
+        (Answer(200, b"[" * 100_000), "not JSON"),
+        (Answer(200, b"[]"), "not a JSON object"),
+    ],
+)
+def test_a_malformed_reply_is_a_failure_that_may_pass(answer: Answer, reason: str) -> None:
+    assert reason in failure(answer).reason
+    assert not failure(answer).permanent
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 422])
+def test_a_refusal_is_permanent(status: int) -> None:
+    assert failure(Answer(status, b"")) == Failure(f"the server answered {status}", True)
+
+
+@pytest.mark.parametrize("status", [201, 204, 302, 408, 409, 425, 429, 500, 502, 503, 504])
+def test_other_statuses_may_pass(status: int) -> None:
+    assert failure(Answer(status, b"")) == Failure(f"the server answered {status}", False)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, 0),
+        ("", 0),
+        ("12", 12),
+        (" 12 ", 12),
+        ("-12", 0),
+        ("1.5", 0),
+        ("soon", 0),
+        ("9" * 400, 999_999_999),
+        ("Fri, 15 Jan 2027 08:01:00 GMT", 60),
+        ("Fri, 15 Jan 2027 07:59:00 GMT", 0),
+        ("Fri, 99 Jan 2027 07:59:00 GMT", 0),
+    ],
+)
+def test_retry_after(header: str | None, seconds: float) -> None:
+    assert failure(Answer(503, b"", header)).retry_after == seconds
+
+
+def test_a_server_that_is_not_there_may_come_back() -> None:
+    assert unreachable(ConnectionError("refused")) == Failure(
+        "the server could not be asked (ConnectionError: refused)"
+    )
+
+
+def test_no_failure_and_no_repr_repeats_what_the_server_sent() -> None:
+    body = json.dumps({"trafficAccessToken": "s3cr3t", "message": "s3cr3t"}).encode()
+    for status in (200, 404, 503):
+        answer = Answer(status, body)
+        assert "s3cr3t" not in f"{answer!r} {judge(answer, SANDBOX, NOW)!r}"
+    assert "s3cr3t" not in repr(judge(reply("s3cr3t", rfc3339(LATER)), SANDBOX, NOW))
+
+
+@settings(database=None)
+@given(st.binary())
+def test_no_body_raises(body: bytes) -> None:
+    assert isinstance(judge(Answer(200, body), SANDBOX, NOW), Failure)
+
+
+@settings(database=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    ),
+    st.one_of(st.none(), st.text(), st.datetimes().map(lambda moment: f"{moment.isoformat()}Z")),
+)
+def test_no_fields_raise(token: object, expiration: object) -> None:
+    judge(reply(token, expiration), SANDBOX, NOW)
+
+
+# --- JWT -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("expires_at", [LATER, 1.5, 0, -1])
+def test_the_expiry_of_a_jwt_is_read(expires_at: float) -> None:
+    assert reader.read(jwt(expires_at)) == reader.Claims(expires_at, None)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "opaque",
+        "a.b",
+        "a.b.c.d",
+        "a.!!!.c",
+        "..",
+        jwt(None),
+        jwt(None, exp="soon"),
+        jwt(None, exp=True),
+        jwt(None, exp=None),
+        jwt(None, exp=float("inf")),
+        jwt(None, exp=float("nan")),
+        jwt(None, exp=10**400),
+        f"a.{jwt(1).split('.')[1]}.c.d",
+        "a.W10.c",
+    ],
+)
+def test_anything_else_is_opaque(token: str) -> None:
+    assert reader.read(token) is None
+
+
+@settings(database=None)
+@given(st.text() | st.text().map(lambda text: f"a.{text}.c"))
+def test_no_text_raises(token: str) -> None:
+    reader.read(token)
