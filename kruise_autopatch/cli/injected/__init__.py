@@ -1,0 +1,1 @@
+"""The directory that ``kruise-autopatch run`` puts first on PYTHONPATH."""

@@ -1,0 +1,60 @@
+# mypy: ignore-errors
+"""Does what ``kruise_autopatch.pth`` does, where that is not processed: on PYTHONPATH.
+
+``site`` imports this at the start of every Python that is given this directory, whichever it
+is, so any release must be able to read it, and no error of ours may reach the application. Then
+the ``sitecustomize`` that the application would have had without us takes this one's place.
+"""
+
+import os
+import sys
+
+_HERE = os.path.normcase(os.path.dirname(os.path.abspath(__file__)))
+# Of the SDK as of this package; elsewhere there is nothing to patch.
+_OLDEST = (3, 9)
+
+
+def _start_up():
+    if sys.version_info < _OLDEST or not os.environ.get("KRUISE_E2B_PATCH"):
+        return
+    try:
+        _find_startup().install()
+    except Exception as error:
+        if sys.stderr is not None:
+            reason = type(error).__name__ + ": " + str(error)
+            sys.stderr.write("kruise-autopatch: not active (" + reason + ")\n")
+
+
+def _find_startup():
+    try:
+        import kruise_autopatch.startup as startup
+    except ImportError:
+        # Installed elsewhere: not in an environment of this interpreter, nor on its path.
+        root = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
+        sys.path.append(root)
+        try:
+            import kruise_autopatch.startup as startup
+            from kruise_autopatch.cli import borrowing
+        finally:
+            sys.path.remove(root)
+        borrowing.install(root)
+    return startup
+
+
+def _hand_over():
+    """Import the next ``sitecustomize``; what it raises is for ``site`` to report, as ever."""
+    sys.path[:] = [entry for entry in sys.path if os.path.normcase(os.path.abspath(entry)) != _HERE]
+    ours = sys.modules.pop(__name__, None)
+    try:
+        import sitecustomize  # noqa: F401
+    except ImportError as error:
+        if getattr(error, "name", "sitecustomize") != "sitecustomize":
+            raise
+    finally:
+        # The import system looks it up once more when this module has been executed.
+        sys.modules.setdefault(__name__, ours)
+
+
+_start_up()
+if __name__ == "sitecustomize":
+    _hand_over()

@@ -1,0 +1,296 @@
+"""The doctor on the network: names, connections, certificates; the request is in ``api_checks``.
+
+Only the standard library, so that what is found does not depend on the SDK's HTTP client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import queue
+import re
+import socket
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from kruise_autopatch.cli.findings import Finding
+
+T = TypeVar("T")
+
+# Days before its end at which a certificate is worth a note.
+_SOON = 14
+# Older releases of e2b take no proxy from the environment.
+_USES_PROXIES = (2, 38)
+
+USE_HTTP = "set KRUISE_E2B_HTTPS=0, or name the https port in E2B_DOMAIN."
+USE_HTTPS = "set KRUISE_E2B_HTTPS=1, or name the http port in E2B_DOMAIN."
+
+
+class Endpoint(NamedTuple):
+    """Where a URL leads."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def endpoint(url: str) -> Endpoint | None:
+    """The endpoint of a URL; ``None`` if it has none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    return Endpoint(parts.scheme, parts.hostname, port)
+
+
+def proxy_for(to: Endpoint, e2b: str | None) -> str | None:
+    """The URL of the proxy that this release of e2b uses, by the environment."""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", e2b or "")[:2])
+    too_old = bool(numbers) and numbers < _USES_PROXIES
+    if too_old or proxy_bypass(str(to)):
+        return None
+    url = getproxies().get(to.scheme)
+    return url if not url or "://" in url else f"http://{url}"
+
+
+def within(seconds: float, function: Callable[[], T]) -> T:
+    """What ``function`` returns or raises; :class:`TimeoutError` if it takes longer.
+
+    A socket's own time limit counts anew for each byte, and looking up a name has none.
+    """
+    outcome: queue.Queue[tuple[bool, Any]] = queue.Queue()
+
+    def work() -> None:
+        try:
+            outcome.put((True, function()))
+        except BaseException as error:
+            outcome.put((False, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        succeeded, value = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {seconds:g} s") from None
+    if succeeded:
+        return cast("T", value)
+    raise value
+
+
+class Reach:
+    """The way to one endpoint, up to the point at which a request can be sent."""
+
+    def __init__(self, to: Endpoint, timeout: float, environment: Mapping[str, str]) -> None:
+        self._to = to
+        self._timeout = timeout
+        self._environment = environment
+
+    def check(self) -> Iterator[Finding]:
+        """Name, connection and certificate; ends with the first problem."""
+        steps = [self._check_name, self._check_connection]
+        if self._to.scheme == "https":
+            steps.append(self._check_certificate)
+        for step in steps:
+            finding = step()
+            yield finding
+            if finding.state == "problem":
+                return
+
+    def _check_name(self) -> Finding:
+        host, port = self._to.host, self._to.port
+        with contextlib.suppress(ValueError):
+            ipaddress.ip_address(host)
+            return Finding("dns", "ok", f"{host} is an address, so no name is looked up")
+        try:
+            found = within(
+                self._timeout,
+                lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
+            )
+        except (OSError, UnicodeError) as error:
+            return Finding(
+                "dns",
+                "problem",
+                f"the name {host} is not known here: {_reason(error)}",
+                "correct E2B_DOMAIN, or the DNS; inside a cluster the name of a Service is"
+                " SERVICE.NAMESPACE.svc.cluster.local.",
+            )
+        addresses = sorted({str(address[0]) for *_, address in found})
+        return Finding("dns", "ok", f"{host} is {', '.join(addresses)}")
+
+    def _connect(self) -> socket.socket:
+        # A name may have a second address that works.
+        return socket.create_connection((self._to.host, self._to.port), self._timeout / 2)
+
+    def _check_connection(self) -> Finding:
+        try:
+            within(self._timeout, self._connect).close()
+        except ConnectionRefusedError:
+            advice = "name the right port in E2B_DOMAIN (kubectl get service), or start the server."
+            text = f"{self._to} refuses connections: nothing listens there"
+            return Finding("tcp", "problem", text, advice)
+        except OSError as error:
+            return Finding(
+                "tcp",
+                "problem",
+                f"{self._to} cannot be reached: {_reason(error)}",
+                "look for a NetworkPolicy, a firewall, or a proxy that would have to be used.",
+            )
+        return Finding("tcp", "ok", f"{self._to} accepts connections")
+
+    # --- TLS ---------------------------------------------------------------------------------
+
+    def _check_certificate(self) -> Finding:
+        bundle = self._environment.get("SSL_CERT_FILE")
+        if bundle and not os.path.isfile(bundle):
+            text = f"SSL_CERT_FILE={bundle}: there is no such file"
+            return Finding("tls", "problem", text, "correct it, or unset it.")
+        try:
+            context = verifying_context(self._environment)
+            certificate = within(self._timeout, lambda: self._certificate(context))
+        except ssl.SSLCertVerificationError as error:
+            return self._refused(error)
+        except (OSError, ValueError) as error:
+            if speaks_http(self._to, self._timeout):
+                text = f"{self._to} speaks http, not https"
+                return Finding("tls", "problem", text, USE_HTTP)
+            text = f"{self._to} accepts no TLS connection: {_reason(error)}"
+            return Finding("tls", "problem", text, "look at the server's TLS settings.")
+        return _accepted(certificate)
+
+    def _certificate(self, context: ssl.SSLContext) -> dict[str, Any]:
+        with self._secured(context) as secured:
+            return dict(secured.getpeercert() or {})
+
+    def _secured(self, context: ssl.SSLContext) -> ssl.SSLSocket:
+        return _handshake(self._connect(), context, self._to.host)
+
+    def _refused(self, error: ssl.SSLCertVerificationError) -> Finding:
+        reason = error.verify_message or _reason(error)
+        text = f"the certificate of {self._to} is refused: {reason.rstrip('.')}"
+        with contextlib.suppress(Exception):
+            shown = within(self._timeout, self._unverified)
+            text += f" ({_described(shown)})"
+        code = error.verify_code
+        if code == _EXPIRED:
+            advice = "renew the certificate, or correct this machine's clock."
+        elif code in _WRONG_NAME:
+            advice = "set E2B_DOMAIN to a name in the certificate, or get one for this name."
+        else:
+            advice = "set SSL_CERT_FILE to a file with the certificate of the CA that issued it."
+        return Finding("tls", "problem", text, advice)
+
+    def _unverified(self) -> dict[str, Any]:
+        """The certificate as it is, for a description."""
+        with self._secured(_trusting_context()) as secured:
+            encoded = secured.getpeercert(binary_form=True) or b""
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "certificate.pem")
+            with open(path, "w") as file:
+                file.write(ssl.DER_cert_to_PEM_cert(encoded))
+            # Not public, but the only parser in the standard library; in every CPython so far.
+            return dict(ssl._ssl._test_decode_cert(path))  # type: ignore[attr-defined]
+
+
+# X509_V_ERR_CERT_HAS_EXPIRED; …_HOSTNAME_MISMATCH and …_IP_ADDRESS_MISMATCH (OpenSSL).
+_EXPIRED = 10
+_WRONG_NAME = (62, 64)
+
+
+def verifying_context(environment: Mapping[str, str]) -> ssl.SSLContext:
+    """The certificates that the SDK trusts: those of ``SSL_CERT_FILE``, else the usual ones."""
+    context = ssl.create_default_context()
+    if not environment.get("SSL_CERT_FILE") and not environment.get("SSL_CERT_DIR"):
+        # Comes with e2b, for images without certificates of their own.
+        with contextlib.suppress(Exception):
+            import certifi
+
+            context.load_verify_locations(certifi.where())
+    return context
+
+
+def _trusting_context() -> ssl.SSLContext:
+    """For looking at a certificate only: nothing may be sent to a server that is not verified."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _handshake(plain: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    # Wrapping takes the socket over; what is left of it if that fails is closed here.
+    with plain:
+        return context.wrap_socket(plain, server_hostname=host)
+
+
+def speaks_http(to: Endpoint, timeout: float) -> bool:
+    """Whether a port answers to plain http."""
+
+    def ask() -> bool:
+        with socket.create_connection((to.host, to.port), timeout) as plain:
+            plain.sendall(f"HEAD / HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n".encode())
+            return plain.recv(5) == b"HTTP/"
+
+    try:
+        return within(timeout, ask)
+    except OSError:
+        return False
+
+
+def speaks_https(to: Endpoint, timeout: float) -> bool:
+    """Whether a port answers to a TLS handshake, with whatever certificate."""
+
+    def ask() -> bool:
+        plain = socket.create_connection((to.host, to.port), timeout)
+        _handshake(plain, _trusting_context(), to.host).close()
+        return True
+
+    try:
+        return within(timeout, ask)
+    except (OSError, ValueError):
+        return False
+
+
+def _accepted(certificate: Mapping[str, Any]) -> Finding:
+    text = f"the certificate is trusted ({_described(certificate)})"
+    days = (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / 86400
+    if days < _SOON:
+        return Finding("tls", "note", text, f"renew it: it ends in {days:.0f} days.")
+    if certificate.get("subject") == certificate.get("issuer"):
+        return Finding(
+            "tls",
+            "note",
+            f"{text}, signed by itself",
+            "e2b 2.38.0 and newer refuse such a certificate if it is also a CA; sign it with a CA"
+            " of its own.",
+        )
+    return Finding("tls", "ok", text)
+
+
+def _described(certificate: Mapping[str, Any]) -> str:
+    names = [str(name) for _, name in certificate.get("subjectAltName", ())]
+    issuer = {key: value for pairs in certificate.get("issuer", ()) for key, value in pairs}
+    by = issuer.get("commonName") or issuer.get("organizationName") or "an unnamed CA"
+    unit = issuer.get("organizationName")
+    if unit and unit != by:
+        by = f"{by} of {unit}"
+    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    return f"for {shown or 'no name'}, by {by}, until {certificate.get('notAfter')}"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLError):
+        return str(error.reason or error)
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)

@@ -1,0 +1,313 @@
+"""The doctor on the network, over real sockets on loopback."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import socket
+import ssl
+import urllib.request
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import fresh
+import pytest
+import trustme
+from answering import Answering, Reply, raw
+from doctoring import DOCTOR, examine
+
+from kruise_autopatch.local import LocalManager
+
+KEY = "a-key-that-is-secret"
+HTTP = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_API_KEY": KEY}
+HTTPS = {**HTTP, "KRUISE_E2B_HTTPS": "1"}
+INVALID_KEY = json.dumps({"code": 401, "headers": None, "message": "Invalid API Key"})
+PAGE = "<html><head><title>404 Not Found</title></head><body>nginx</body></html>"
+HTML = (("Content-Type", "text/html"),)
+
+
+@pytest.fixture(scope="module")
+def manager() -> Iterator[LocalManager]:
+    with LocalManager() as manager:
+        yield manager
+
+
+def test_all_is_well(manager: LocalManager) -> None:
+    report = examine(manager.environment())
+    assert report.status == 0, report.text
+    assert [report.state(check) for check in ("dns", "tcp", "api")] == ["ok"] * 3
+    assert "200, the server accepts the key; no sandbox is listed" in report.line("api")
+    assert "tls" not in report.findings
+
+
+def test_a_wrong_key(manager: LocalManager) -> None:
+    report = examine({**manager.environment(), "E2B_API_KEY": KEY})
+    assert report.state("api") == "problem"
+    assert '401, "Invalid API Key": the server does not know the key' in report.line("api")
+    assert "compare E2B_API_KEY" in report.line("api")
+
+
+def test_no_key(manager: LocalManager) -> None:
+    variables = manager.environment()
+    del variables["E2B_API_KEY"]
+    report = examine(variables)
+    assert report.state("api") == "note"
+    assert "the server wants a key, and none is set" in report.line("api")
+    assert report.status == 1
+
+
+def test_offline_sends_nothing(manager: LocalManager) -> None:
+    before = len(manager.requests())
+    report = examine(manager.environment(), "--offline")
+    assert {"dns", "tcp", "api"}.isdisjoint(report.findings)
+    assert len(manager.requests()) == before
+
+
+def test_an_address_where_nothing_listens() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        domain = f"127.0.0.1:{reserved.getsockname()[1]}"
+        report = examine({**HTTP, "E2B_DOMAIN": domain})
+    assert report.state("tcp") == "problem"
+    assert f"{domain} refuses connections" in report.line("tcp")
+    assert "api" not in report.findings
+
+
+def test_a_name_that_does_not_exist() -> None:
+    # Too long for any DNS, so nobody is asked.
+    report = examine({**HTTP, "E2B_DOMAIN": f"{'x' * 70}.test"})
+    assert report.state("dns") == "problem"
+    assert "is not known here" in report.line("dns")
+    assert "SERVICE.NAMESPACE.svc.cluster.local" in report.line("dns")
+    assert "tcp" not in report.findings
+
+
+@pytest.mark.parametrize("base", [HTTP, HTTPS], ids=["http", "https"])
+def test_a_server_that_never_answers(base: dict[str, str]) -> None:
+    with raw(None) as domain:
+        report = examine({**base, "E2B_DOMAIN": domain}, "--timeout=0.5")
+    assert report.status == 1
+    last = list(report.findings)[-1]
+    assert "within 0.5 s" in report.line(last) or "timed out" in report.line(last)
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 200 OK\r\n"])
+def test_a_server_that_speaks_something_else(answer: bytes) -> None:
+    with raw(answer) as domain:
+        report = examine({**HTTP, "E2B_DOMAIN": domain}, "--timeout=5")
+    assert report.state("api") == "problem"
+
+
+ANSWERS = [
+    (Reply(200, "<!DOCTYPE html><title>It works!</title>", HTML), "a web page, so not sandbox"),
+    (Reply(200, "{}"), "no list of sandboxes"),
+    (Reply(200, "OK"), "no list of sandboxes"),
+    (Reply(401, INVALID_KEY), "the server does not know the key"),
+    (Reply(401, "<html>Log in</html>", HTML), "from something before it"),
+    (Reply(403, "RBAC: access denied"), "from something before it"),
+    (Reply(404, PAGE, (*HTML, ("Server", "nginx"))), "a web page"),
+    (Reply(404, PAGE, (*HTML, ("Server", "nginx"))), "Server: nginx".lower()),
+    (Reply(404, "404 page not found\n"), "nothing is served at this path"),
+    (Reply(404, "default backend - 404"), "let the Ingress or proxy pass /kruise on"),
+    (Reply(405, "Method Not Allowed\n"), "not for GET"),
+    (Reply(407, "", (("Via", "1.1 squid"),)), "the proxy wants credentials"),
+    (Reply(407, "", (("Via", "1.1 squid"),)), "via: 1.1 squid"),
+    (Reply(302, "", (("Location", "/login"),)), "a redirect to /login"),
+    (Reply(308, "", (("Location", "https://kruise.test/"),)), "KRUISE_E2B_HTTPS=1"),
+    (Reply(400, "The plain HTTP request was sent to HTTPS port"), "KRUISE_E2B_HTTPS=1"),
+    (Reply(400, "Client sent an HTTP request to an HTTPS server.\n"), "KRUISE_E2B_HTTPS=1"),
+    (Reply(502, "bad gateway"), "no healthy sandbox-manager"),
+    (Reply(503, PAGE.replace("404 Not Found", "503")), "a web page"),
+    (Reply(500, "oops"), "unexpected"),
+]
+
+
+@pytest.mark.parametrize(("reply", "text"), ANSWERS, ids=[f"{r.status} {t}" for r, t in ANSWERS])
+def test_what_an_answer_means(reply: Reply, text: str) -> None:
+    with Answering(lambda path: reply) as server:
+        report = examine({**HTTP, "E2B_DOMAIN": server.domain})
+    assert report.state("api") == "problem"
+    assert text in report.line("api")
+    assert report.findings["api"]["next"]
+    path, headers = server.requests[0]
+    assert (path, headers["X-API-KEY"]) == ("/kruise/api/v2/sandboxes?limit=1", KEY)
+
+
+@pytest.mark.parametrize("native", [Reply(200, "[]"), Reply(401, INVALID_KEY)])
+def test_a_server_that_has_the_native_routes_only(native: Reply) -> None:
+    def reply(path: str) -> Reply:
+        return Reply(404, "404 page not found\n") if path.startswith("/kruise") else native
+
+    with Answering(reply) as server:
+        report = examine({**HTTP, "E2B_DOMAIN": server.domain})
+    assert report.state("api") == "problem"
+    assert "the native routes only, not /kruise/api" in report.line("api")
+    assert "upgrade OpenKruise Agents" in report.line("api")
+
+
+def test_a_key_that_a_server_repeats_is_not_printed() -> None:
+    reply = Reply(403, f"no such key: {KEY}\x1b[31m", (("Server", KEY),))
+    with Answering(lambda path: reply) as server:
+        variables = {**HTTP, "E2B_DOMAIN": server.domain}
+        for form in ([], ["--json"]):
+            done = fresh.run([*DOCTOR, *form], variables)
+            assert "<E2B_API_KEY>" in done.stdout
+            assert KEY not in done.stdout + done.stderr
+            assert "\x1b" not in done.stdout
+
+
+def test_a_key_that_no_request_can_carry_is_not_sent() -> None:
+    with Answering(lambda path: Reply(200, "[]")) as server:
+        variables = {**HTTP, "E2B_DOMAIN": server.domain, "E2B_API_KEY": f"{KEY}\nmore-of-it"}
+        report = examine(variables)
+    assert report.state("api") == "note"
+    assert KEY not in report.text
+    assert server.requests == []
+
+
+def test_the_domain_of_the_servers_reply() -> None:
+    with LocalManager(e2b_domain="static.test") as manager:
+        variables = manager.environment()
+        create = urllib.request.Request(
+            f"{manager.url}/kruise/api/sandboxes",
+            data=json.dumps({"templateID": "base", "timeout": 60}).encode(),
+            headers={"X-API-KEY": manager.api_key, "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(create):
+            pass
+        report = examine(variables)
+        decided = examine({**variables, "KRUISE_E2B_SANDBOX_DOMAIN": manager.domain})
+    assert report.state("reply-domain") == "note"
+    assert f"names the domain static.test, the client {manager.domain}" in report.line(
+        "reply-domain"
+    )
+    assert "KRUISE_E2B_SANDBOX_DOMAIN=server" in report.line("reply-domain")
+    assert report.status == 0
+    assert "KRUISE_E2B_SANDBOX_DOMAIN decides" in decided.line("reply-domain")
+
+
+def test_sandboxes_on_another_host_are_looked_at_too(manager: LocalManager) -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        gateway = f"127.0.0.1:{reserved.getsockname()[1]}"
+        variables = {**manager.environment(), "KRUISE_E2B_SANDBOX_DOMAIN": gateway}
+        done = fresh.run(DOCTOR, variables)
+    assert "the server accepts the key" in done.stdout
+    assert f"problem  {gateway} refuses connections" in done.stdout
+
+
+# --- TLS -----------------------------------------------------------------------------------------
+
+
+def _served(leaf: trustme.LeafCert) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf.configure_cert(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA(organization_name="The Tests")
+
+
+@pytest.fixture(scope="module")
+def bundle(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("authority") / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+def test_a_manager_with_a_certificate(certificates: dict[str, str]) -> None:
+    options = {"certfile": certificates["chain"], "keyfile": certificates["key"]}
+    with LocalManager(**options) as manager:
+        variables = {**manager.environment(), "SSL_CERT_FILE": certificates["authority"]}
+        report = examine(variables)
+        plain = examine({**variables, "KRUISE_E2B_HTTPS": "0"})
+    assert report.status == 0, report.text
+    assert "trusted (for localhost, 127.0.0.1, by trustme" in report.line("tls")
+    assert "until" in report.line("tls")
+    assert "speaks https, not http set KRUISE_E2B_HTTPS=1" in plain.line("api")
+
+
+def test_https_to_a_port_that_speaks_http(manager: LocalManager) -> None:
+    report = examine({**manager.environment(), "KRUISE_E2B_HTTPS": "1"})
+    assert report.state("tls") == "problem"
+    assert "speaks http, not https set KRUISE_E2B_HTTPS=0" in report.line("tls")
+
+
+def test_a_certificate_that_is_not_trusted(authority: trustme.CA) -> None:
+    tls = _served(authority.issue_cert("127.0.0.1"))
+    with Answering(lambda path: Reply(200, "[]"), tls) as server:
+        report = examine({**HTTPS, "E2B_DOMAIN": server.domain})
+    assert report.state("tls") == "problem"
+    assert "for 127.0.0.1, by The Tests" in report.line("tls")
+    assert "set SSL_CERT_FILE" in report.line("tls")
+    # The key must not have been sent to it.
+    assert server.requests == []
+
+
+def test_a_certificate_for_another_name(authority: trustme.CA, bundle: str) -> None:
+    tls = _served(authority.issue_cert("kruise.test"))
+    with Answering(lambda path: Reply(200, "[]"), tls) as server:
+        report = examine({**HTTPS, "E2B_DOMAIN": server.domain, "SSL_CERT_FILE": bundle})
+    assert report.state("tls") == "problem"
+    assert "for kruise.test" in report.line("tls")
+    assert "set E2B_DOMAIN to a name in the certificate" in report.line("tls")
+
+
+@pytest.mark.parametrize(
+    ("days", "state", "text"), [(-1, "problem", "renew the certificate"), (3, "note", "renew it")]
+)
+def test_a_certificate_that_ends(
+    days: int, state: str, text: str, authority: trustme.CA, bundle: str
+) -> None:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    leaf = authority.issue_cert(
+        "127.0.0.1",
+        not_before=now - datetime.timedelta(days=30),
+        not_after=now + datetime.timedelta(days=days),
+    )
+    with Answering(lambda path: Reply(200, "[]"), _served(leaf)) as server:
+        report = examine({**HTTPS, "E2B_DOMAIN": server.domain, "SSL_CERT_FILE": bundle})
+    assert report.state("tls") == state
+    assert text in report.line("tls")
+
+
+def test_a_bundle_that_does_not_exist(authority: trustme.CA, tmp_path: Path) -> None:
+    tls = _served(authority.issue_cert("127.0.0.1"))
+    missing = str(tmp_path / "missing.pem")
+    with Answering(lambda path: Reply(200, "[]"), tls) as server:
+        report = examine({**HTTPS, "E2B_DOMAIN": server.domain, "SSL_CERT_FILE": missing})
+    assert f"SSL_CERT_FILE={missing}: there is no such file" in report.line("tls")
+
+
+# --- proxies ---------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(
+    tuple(map(int, version("e2b").split(".")[:2])) < (2, 38), reason="it uses no proxy"
+)
+def test_a_proxy_between(manager: LocalManager) -> None:
+    with Answering(lambda path: Reply(502, "unknown host")) as proxy:
+        variables = {
+            **manager.environment(),
+            "HTTP_PROXY": f"http://someone:password@{proxy.domain}",
+        }
+        report = examine(variables)
+        bypassed = examine({**variables, "NO_PROXY": "127.0.0.1"})
+    assert report.state("proxy") == "note"
+    assert "add 127.0.0.1 to NO_PROXY" in report.line("proxy")
+    assert "password" not in report.text
+    assert "502" in report.line("api")
+    ((path, headers),) = proxy.requests
+    assert path == f"{manager.url}/kruise/api/v2/sandboxes?limit=1"
+    assert headers["Proxy-Authorization"].startswith("Basic ")
+    assert bypassed.status == 0
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "601"])
+def test_a_time_limit_that_is_none(text: str) -> None:
+    done = fresh.run([*DOCTOR, f"--timeout={text}"])
+    assert done.returncode == 2
+    assert "is not a number of seconds from 0 to 600" in done.stderr

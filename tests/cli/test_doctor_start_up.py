@@ -1,0 +1,182 @@
+"""The doctor on the interpreter, the start-up files, and whether they are processed."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import doctoring
+import fresh
+import pytest
+from doctoring import examine
+from installations import SITE_PACKAGES, Environment
+
+from kruise_autopatch.cli import start_up_checks
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("name", ["kruise_autopatch.pth", "kruise_autopatch.start"])
+def test_the_doctor_knows_the_start_up_files_to_the_byte(name: str) -> None:
+    assert start_up_checks.START_UP_FILES[name].encode() == (CHECKOUT / name).read_bytes()
+
+
+@pytest.mark.parametrize("flags", [(), ("-I",), ("-E",), ("-s",)])
+def test_installed_it_is_processed(flags: tuple[str, ...]) -> None:
+    report = examine({}, "--offline", flags=flags)
+    for check in ("interpreter", "site-packages", *start_up_checks.START_UP_FILES, "hook"):
+        assert report.state(check) == "ok", report.line(check)
+    assert sys.executable in report.line("interpreter")
+    assert str(SITE_PACKAGES) in report.line("site-packages")
+
+
+def test_without_site_nothing_is_processed() -> None:
+    report = examine({"PYTHONPATH": str(SITE_PACKAGES)}, "--offline", flags=["-S"])
+    assert report.state("hook") == "problem"
+    assert "-S stops Python" in report.line("hook")
+    assert "kruise-autopatch run" in report.line("hook")
+    assert report.status == 1
+
+
+def test_a_target_directory_on_pythonpath_is_not_processed(bare: str, target: Path) -> None:
+    variables = {"PYTHONPATH": str(target)}
+    report = examine(variables, "--offline", python=bare)
+    assert report.state("hook") == "problem"
+    assert "on PYTHONPATH (or from pip --target)" in report.line("hook")
+    assert "no directory whose start-up files" in report.line("kruise_autopatch.pth")
+    assert report.state("kruise_autopatch.pth") == "problem"
+
+
+def test_a_zip_archive_is_not_processed(bare: str, target: Path, tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "application"), "zip", target)
+    report = examine({"PYTHONPATH": archive}, "--offline", python=bare)
+    assert report.state("hook") == "problem"
+    assert f"{archive} is a zip archive" in report.line("hook")
+
+
+def test_the_site_packages_of_another_environment_are_not_processed(bare: str) -> None:
+    code = (
+        f"import runpy, sys; sys.path.append({str(SITE_PACKAGES)!r})\n"
+        "sys.argv = ['doctor', 'doctor', '--json', '--offline']\n"
+        "runpy.run_module('kruise_autopatch', run_name='__main__')"
+    )
+    report = doctoring.report_of(doctoring.run([bare, "-c", code]))
+    assert report.state("hook") == "problem"
+    assert "belongs to another environment" in report.line("hook")
+
+
+def test_another_virtual_environment_is_active(tmp_path: Path) -> None:
+    report = examine({"VIRTUAL_ENV": str(tmp_path)}, "--offline")
+    assert report.state("virtual-environment") == "note"
+    assert str(tmp_path) in report.line("virtual-environment")
+
+
+def test_start_up_files_that_were_changed(new_environment: Callable[[], Environment]) -> None:
+    environment = new_environment()
+    intact = examine({}, "--offline", python=environment.python)
+    assert [intact.state(c) for c in ("kruise_autopatch.pth", "hook")] == ["ok", "ok"]
+
+    for name in start_up_checks.START_UP_FILES:
+        with open(environment.site_packages / name, "a") as file:
+            file.write("import os\n")
+    changed = examine({}, "--offline", python=environment.python)
+    for name in start_up_checks.START_UP_FILES:
+        assert changed.state(name) == "problem"
+        assert "is not what was shipped" in changed.line(name)
+        assert "pip install --force-reinstall" in changed.line(name)
+
+
+def test_start_up_files_that_are_gone(new_environment: Callable[[], Environment]) -> None:
+    environment = new_environment()
+    for name in start_up_checks.START_UP_FILES:
+        (environment.site_packages / name).unlink()
+    report = examine({}, "--offline", python=environment.python)
+    needed = "kruise_autopatch" + (".start" if sys.version_info >= (3, 15) else ".pth")
+    assert report.state(needed) == "problem"
+    assert "without our start-up file" in report.line("hook")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason="the .pth line is ignored")
+def test_a_hook_that_fails_shows_its_error(new_environment: Callable[[], Environment]) -> None:
+    environment = new_environment()
+    (environment.site_packages / "kruise_autopatch.pth").write_text("import no_such_module\n")
+    done = doctoring.run([environment.python, *doctoring.DOCTOR, "--json", "--offline"])
+    # What Python prints itself, before the doctor begins.
+    assert "no_such_module" in done.stderr
+    report = doctoring.report_of(done)
+    assert report.state("hook") == "problem"
+    assert "the hook fails at start-up" in report.line("hook")
+
+
+def test_below_run_the_hook_runs_without_start_up_files(bare: str, target: Path) -> None:
+    arguments = [bare, "-m", "kruise_autopatch", "run", "--", bare, *doctoring.DOCTOR]
+    done = doctoring.run([*arguments, "--json", "--offline"], {"PYTHONPATH": str(target)})
+    report = doctoring.report_of(done)
+    assert report.line("hook").startswith("the hook runs, by kruise-autopatch run")
+    assert report.state("kruise_autopatch.pth") == "note"
+
+
+# --- the SDK -----------------------------------------------------------------------------------
+
+
+def test_the_sdk_that_is_installed_and_its_patch_points() -> None:
+    report = examine({"E2B_DOMAIN": "kruise.test"}, "--offline")
+    assert report.state("sdk:e2b") == "ok"
+    details = report.findings["sdk:e2b"]["details"]
+    assert "e2b.connection_config:ConnectionConfig.get_host: applied" in details
+    assert f"{sum(': applied' in line for line in details)} patch points" in report.line("sdk:e2b")
+
+
+def test_no_sdk(bare: str, target: Path) -> None:
+    variables = {"PYTHONPATH": str(target), "E2B_DOMAIN": "kruise.test"}
+    report = examine(variables, "--offline", python=bare, flags=["-s"])
+    assert report.state("sdk:e2b") == "problem"
+    assert "not installed for this interpreter" in report.line("sdk:e2b")
+
+
+def test_an_sdk_that_is_too_old(tmp_path: Path) -> None:
+    metadata = tmp_path / "e2b-2.7.3.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: e2b\nVersion: 2.7.3\n")
+    report = examine({"PYTHONPATH": str(tmp_path)}, "--offline")
+    assert report.state("sdk:e2b") == "problem"
+    assert "e2b 2.7.3 is too old" in report.line("sdk:e2b")
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("raise RuntimeError('broken on purpose')", "RuntimeError: broken on purpose"),
+        ("print('{}'); import os; os._exit(3)", "could not be examined"),
+        ("import sys; sys.exit('gone')", "gone"),
+        ("ConnectionConfig = None", "'e2b' is not a package"),
+    ],
+)
+def test_a_broken_sdk_does_not_break_the_doctor(tmp_path: Path, source: str, reason: str) -> None:
+    (tmp_path / "e2b.py").write_text(source)
+    report = examine({"PYTHONPATH": str(tmp_path), "E2B_DOMAIN": "kruise.test"}, "--offline")
+    check = "sdk:e2b" if "sdk:e2b" in report.findings else "sdk"
+    assert report.state(check) == "problem"
+    assert reason in report.line(check)
+
+
+def test_the_urls_before_and_after() -> None:
+    report = examine({"E2B_DOMAIN": "kruise.test", "KRUISE_E2B_HTTPS": "0"}, "--offline")
+    assert report.findings["url:api"]["text"] == (
+        "the API: http://kruise.test/kruise/api (natively https://api.kruise.test)"
+    )
+    assert report.findings["url:sandbox"]["text"].startswith(
+        "files and commands: http://kruise.test/kruise/SANDBOX/49983 (natively https://49983-"
+    )
+    assert "kruise.test/kruise/SANDBOX/3000" in report.line("url:host")
+
+
+def test_at_start_up_the_command_line_is_not_imported() -> None:
+    code = (
+        "import sys, e2b, kruise_autopatch; kruise_autopatch.status()\n"
+        "result = [name for name in sys.modules if name.startswith('kruise_autopatch.cli')]"
+    )
+    on = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "kruise.test"}
+    assert fresh.value(code, on) == []
