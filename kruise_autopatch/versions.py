@@ -8,6 +8,14 @@ import sys
 # sandbox_url and the prefix-safe envd clients that every patch relies on: e2b 2.8.0.
 OLDEST_E2B = (2, 8)
 
+# The newest releases of docs/compatibility.md. A newer one is patched as long as its patch points
+# hold; the doctor says that nobody has proved it yet.
+NEWEST_PROVED = {
+    "e2b": "2.63.0",
+    "e2b_code_interpreter": "2.11.5",
+    "e2b_desktop": "2.7.2",
+}
+
 
 def of_e2b() -> str | None:
     """The version of the imported e2b, as it knows it itself; ``None`` if it does not."""
@@ -33,7 +41,13 @@ def installed(package: str) -> str | None:
 
 def is_too_old(version: str | None) -> bool:
     """Whether this release of e2b is older than the oldest that is supported."""
-    if version is None:
-        return False
-    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
-    return numbers < OLDEST_E2B
+    return version is not None and _numbers(version)[:2] < OLDEST_E2B
+
+
+def is_newer_than_proved(package: str, version: str | None) -> bool:
+    """Whether this release of an SDK package came after those of docs/compatibility.md."""
+    return version is not None and _numbers(version) > _numbers(NEWEST_PROVED[package])
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])

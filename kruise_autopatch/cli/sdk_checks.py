@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from kruise_autopatch import versions
 from kruise_autopatch.cli.child import ChildFailed, ask, package_root
 from kruise_autopatch.cli.findings import Finding
 
@@ -73,6 +74,10 @@ def _package(name: str, package: Mapping[str, Any]) -> Finding:
     absent = [point for point, state in package["points"] if state == "absent"]
     if absent:
         counted += f", {len(absent)} not in this release"
+    if versions.is_newer_than_proved(name, package["version"]):
+        text = f"{release}: {counted}; {versions.NEWEST_PROVED[name]} is the newest that is proved"
+        advice = "if a URL is wrong, pin that release, and report it."
+        return Finding(check, "note", text, advice, details)
     return Finding(check, "ok", f"{release}: {counted}", None, details)
 
 

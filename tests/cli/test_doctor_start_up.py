@@ -14,6 +14,7 @@ from doctoring import examine
 from installations import SITE_PACKAGES, Environment
 
 from kruise_autopatch.cli import start_up_checks
+from kruise_autopatch.versions import NEWEST_PROVED
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -143,6 +144,16 @@ def test_an_sdk_that_is_too_old(tmp_path: Path) -> None:
     report = examine({"PYTHONPATH": str(tmp_path)}, "--offline")
     assert report.state("sdk:e2b") == "problem"
     assert "e2b 2.7.3 is too old" in report.line("sdk:e2b")
+
+
+def test_an_sdk_that_is_newer_than_what_was_proved(tmp_path: Path) -> None:
+    metadata = tmp_path / "e2b-99.1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: e2b\nVersion: 99.1.0\n")
+    report = examine({"PYTHONPATH": str(tmp_path)}, "--offline")
+    assert report.state("sdk:e2b") == "note"
+    assert "e2b 99.1.0: " in report.line("sdk:e2b")
+    assert f"{NEWEST_PROVED['e2b']} is the newest that is proved" in report.line("sdk:e2b")
 
 
 @pytest.mark.parametrize(

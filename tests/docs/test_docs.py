@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kruise_autopatch import settings
+from kruise_autopatch import settings, versions
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 READMES = sorted(CHECKOUT.glob("README*.md"))
@@ -87,6 +87,14 @@ def test_the_test_command_of_the_readme_is_what_ci_runs() -> None:
     # The other one with tox in it is the demo.
     (command,) = re.findall(r"^ {4}(.*python -m tox)$", text_of("README.md"), re.M)
     assert command in text_of(".ci/run")
+
+
+def test_the_newest_releases_that_are_proved_have_a_row_of_their_own() -> None:
+    e2b, code_interpreter, desktop = versions.NEWEST_PROVED.values()
+    row = re.escape(f" {code_interpreter} | {desktop} | ")
+    assert re.search(
+        rf"^\| {re.escape(e2b)} \| [\d.]+ \|{row}", text_of("docs/compatibility.md"), re.M
+    )
 
 
 def python_blocks() -> list[tuple[str, str]]:
