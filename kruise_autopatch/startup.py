@@ -28,6 +28,12 @@ def install() -> None:
     finder.install()
     if any(name in sys.modules for name in finder.WATCHED):
         # Another start-up file imported the SDK before us.
-        from kruise_autopatch.hook import attend_loaded_modules
-
-        attend_loaded_modules()
+        try:
+            from kruise_autopatch.hook import attend_loaded_modules
+        except ImportError:
+            # wrapt is missing. Forgotten, the SDK is imported anew, and that import says so.
+            for name in list(sys.modules):
+                if name.partition(".")[0] in finder.WATCHED:
+                    del sys.modules[name]
+        else:
+            attend_loaded_modules()

@@ -77,6 +77,21 @@ def test_an_sdk_that_is_imported_already_and_cannot_be_patched_builds_no_client(
     assert "ConfigurationError: KRUISE_E2B_PATCH='nonsense'" in message
 
 
+def test_an_sdk_that_is_imported_already_does_not_stay_native_without_wrapt() -> None:
+    result = fresh.value(
+        "import os, sys, e2b\n"
+        "os.environ['KRUISE_E2B_PATCH'] = '1'\n"
+        "sys.modules['wrapt'] = None\n"
+        "from kruise_autopatch.startup import install; install()\n"
+        "result = 'start-up went on, native'\n"
+        "try:\n"
+        "    from e2b.connection_config import ConnectionConfig\n"
+        "except ImportError as error:\n"
+        "    result = str(error)"
+    )
+    assert "kruise-autopatch needs wrapt, which cannot be imported" in result
+
+
 def test_the_environment_is_never_modified() -> None:
     code = (
         "import os; before = dict(os.environ)\n"
