@@ -9,6 +9,7 @@ logger of the process writes to standard error, in full. It prints one JSON obje
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 import logging
@@ -16,7 +17,7 @@ import os
 import sys
 from typing import Any
 
-from e2b import PtySize
+from e2b import CommandExitException, PtySize
 from e2b_code_interpreter import AsyncSandbox, Sandbox
 
 MODE = sys.argv[1]
@@ -51,6 +52,10 @@ async def use(sandbox: Any) -> dict[str, Any]:
     again = await settle(commands.connect(handle.pid))
     done["connect"] = again.pid == handle.pid
     done["kill"] = await settle(commands.kill(handle.pid))
+    # No stream is left to end in the middle of a later request.
+    for ended in (handle, again):
+        with contextlib.suppress(CommandExitException):
+            await settle(ended.wait())
 
     size, options = PtySize(20, 80), {"on_data": lambda data: None} if MODE == "async" else {}
     pty = await settle(sandbox.pty.create(size, **options))
