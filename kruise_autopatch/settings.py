@@ -78,13 +78,8 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
 def for_call(environment: Mapping[str, str], *, https: bool, validate_key: bool) -> Settings:
     """The settings of a call of ``patch_e2b``: its arguments, and the variables it has none for."""
-    return Settings(
-        https=https,
-        validate_key=validate_key,
-        sandbox_domain=_sandbox_domain(environment),
-        strict=_switch(environment, STRICT, default=True),
-        traffic_token=_switch(environment, TRAFFIC_TOKEN, default=True),
-    )
+    others = from_environment({**environment, HTTPS.name: ""})
+    return others._replace(https=https, validate_key=validate_key)
 
 
 def checked_domain(text: str, source: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import doctoring
 import fresh
 import pytest
+import sdks
 from doctoring import examine
 from installations import SITE_PACKAGES, Environment
 
@@ -138,19 +139,13 @@ def test_no_sdk(bare: str, target: Path) -> None:
 
 
 def test_an_sdk_that_is_too_old(tmp_path: Path) -> None:
-    metadata = tmp_path / "e2b-2.7.3.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: e2b\nVersion: 2.7.3\n")
-    report = examine({"PYTHONPATH": str(tmp_path)}, "--offline")
+    report = examine(sdks.other_version(tmp_path, "2.7.3"), "--offline")
     assert report.state("sdk:e2b") == "problem"
     assert "e2b 2.7.3 is too old" in report.line("sdk:e2b")
 
 
 def test_an_sdk_that_is_newer_than_what_was_proved(tmp_path: Path) -> None:
-    metadata = tmp_path / "e2b-99.1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: e2b\nVersion: 99.1.0\n")
-    report = examine({"PYTHONPATH": str(tmp_path)}, "--offline")
+    report = examine(sdks.other_version(tmp_path, "99.1.0"), "--offline")
     assert report.state("sdk:e2b") == "note"
     assert "e2b 99.1.0: " in report.line("sdk:e2b")
     assert f"{NEWEST_PROVED['e2b']} is the newest that is proved" in report.line("sdk:e2b")
