@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import loopback
+import loopback_tls
 import pytest
-import trustme
 
 import kruise_autopatch
 
@@ -49,12 +49,4 @@ def no_inherited_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A certificate for loopback: paths of its authority, its chain and its key."""
-    directory = tmp_path_factory.mktemp("certificates")
-    authority = trustme.CA()
-    leaf = authority.issue_cert("localhost", "127.0.0.1")
-    paths = {name: str(directory / f"{name}.pem") for name in ("authority", "chain", "key")}
-    authority.cert_pem.write_to_path(paths["authority"])
-    for certificate in leaf.cert_chain_pems:
-        certificate.write_to_path(paths["chain"], append=True)
-    leaf.private_key_pem.write_to_path(paths["key"])
-    return paths
+    return loopback_tls.issue(tmp_path_factory.mktemp("certificates"))

@@ -18,7 +18,7 @@ from typing import Any
 
 import fresh
 import loopback
-import trustme
+import loopback_tls
 
 from kruise_autopatch.local import LocalManager
 from matrix.environments import PROGRAM
@@ -36,7 +36,7 @@ _ALWAYS = ("import e2b_code_interpreter", "create", "import e2b_desktop", "deskt
 def main(python: str, result: Path, schemes: list[str]) -> None:
     runs = []
     with tempfile.TemporaryDirectory() as directory:
-        files = _certificates(Path(directory))
+        files = loopback_tls.issue(Path(directory))
         for scheme in schemes:
             tls = {"certfile": files["chain"], "keyfile": files["key"]}
             # Its static domain is what older servers answer: nobody must go there.
@@ -105,17 +105,6 @@ def _program(python: str, arguments: list[str], variables: dict[str, str]) -> di
                 run["problem"] = f"exit status {done.returncode}: {done.stderr.strip()[-2000:]}"
     run["seconds"] = round(time.monotonic() - began, 1)
     return run
-
-
-def _certificates(directory: Path) -> dict[str, str]:
-    authority = trustme.CA()
-    leaf = authority.issue_cert("localhost", "127.0.0.1")
-    paths = {name: str(directory / f"{name}.pem") for name in ("authority", "chain", "key")}
-    authority.cert_pem.write_to_path(paths["authority"])
-    for certificate in leaf.cert_chain_pems:
-        certificate.write_to_path(paths["chain"], append=True)
-    leaf.private_key_pem.write_to_path(paths["key"])
-    return paths
 
 
 if __name__ == "__main__":
