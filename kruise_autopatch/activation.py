@@ -6,36 +6,17 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from kruise_autopatch import finder, settings, versions
+from kruise_autopatch import finder, gates, log, settings, startup, versions
 from kruise_autopatch.errors import IncompatibleSDKError
 from kruise_autopatch.patches import points_for
-from kruise_autopatch.patching import PatchPoint, PatchSet, Report, resolve
+from kruise_autopatch.patching import PatchSet, resolve
 from kruise_autopatch.settings import Settings
 
-
-class Status(NamedTuple):
-    """What :func:`status` found."""
-
-    enabled: bool
-    # "environment" or "patch_e2b"; None while off.
-    source: str | None
-    # None while off, and while e2b has not been imported: only then are the variables read.
-    settings: Settings | None
-    patches: Sequence[Report]
-    sdk_imported: bool
-
-    def __str__(self) -> str:
-        if not self.enabled:
-            return "kruise-autopatch: off"
-        if not self.patches:
-            waiting = "the imported e2b is not patched" if self.sdk_imported else "waiting for e2b"
-            return f"kruise-autopatch: on, {waiting}"
-        head = f"kruise-autopatch: on, by {self.source}, {self.settings}"
-        return "\n".join([head, *(f"  {patch.name}: {patch.state}" for patch in self.patches)])
+if TYPE_CHECKING:
+    from kruise_autopatch.report import Status
 
 
 # Guards the three below. Never held during an import: another thread may hold that module's
@@ -60,17 +41,21 @@ def patch_e2b(https: bool = True, validate_key: bool = False) -> None:
     :raises ConfigurationError: a ``KRUISE_E2B_*`` variable has a bad value
     """
     chosen = settings.for_call(os.environ, https=https, validate_key=validate_key)
+    log.configure(chosen.log)
     previous = _decide(chosen, "patch_e2b")
+    already_waiting = not finder.wait()
     try:
         import e2b  # noqa: F401
 
-        for package in finder.WATCHED:
+        for package in startup.PACKAGES:
             if package in sys.modules:
                 _patch_package(package, chosen)
     except BaseException:
+        if not already_waiting:
+            finder.stop_waiting()
+            gates.open_all()
         _decide(*previous)
         raise
-    finder.install()
 
 
 def unpatch_e2b() -> None:
@@ -79,17 +64,21 @@ def unpatch_e2b() -> None:
     Drop the objects that were built in the meantime: the URLs they keep are private, those they
     compute are native again.
     """
-    finder.uninstall()
+    finder.stop_waiting()
     _decide(None, None)
+    gates.open_all()
 
 
 def status() -> Status:
     """What is patched, where, and with which settings."""
+    from kruise_autopatch.report import Report, Status
+
     with _lock:
-        waiting = any(isinstance(entry, finder.SDKFinder) for entry in sys.meta_path)
-        enabled = _settings is not None or (_source == "environment" and waiting)
+        waiting = _source == "environment" and finder.is_waiting()
+        enabled = _settings is not None or waiting
         source = _source if enabled else None
-        return Status(enabled, source, _settings, _patches.reports, "e2b" in sys.modules)
+        patches = tuple(Report(name, state) for name, state in _patches.states.items())
+        return Status(enabled, source, _settings, patches, "e2b" in sys.modules)
 
 
 def on_import(module: ModuleType) -> None:
@@ -105,23 +94,11 @@ def on_import(module: ModuleType) -> None:
         if not settings.is_enabled(os.environ):
             return
         chosen = settings.from_environment(os.environ)
+        log.configure(chosen.log)
     _patch_package(module.__name__, chosen)
     with _lock:
         if _settings is None and _source == source:
             _decide(chosen, source)
-
-
-def refuse(error: Exception) -> None:
-    """Let no client be built: for an SDK that is already imported and cannot be patched."""
-
-    def fail(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
-        raise error
-
-    barrier = resolve([PatchPoint("e2b.connection_config", "ConnectionConfig.__init__", fail)])
-    if barrier.problems:
-        raise error
-    with _lock:
-        _patches.apply(barrier)
 
 
 def _decide(chosen: Settings | None, source: str | None) -> tuple[Settings | None, str | None]:
@@ -139,7 +116,6 @@ def _patch_package(package: str, chosen: Settings) -> None:
     if package == "e2b" and versions.is_too_old(versions.of_e2b()):
         _report(f"e2b {versions.of_e2b()} is too old: e2b 2.8.0 or newer is needed", chosen)
         return
-
     # The settings of the moment at which a client is built; those chosen here until then.
     resolution = resolve(points_for(package, lambda: _settings or chosen))
     if resolution.problems:
@@ -147,6 +123,7 @@ def _patch_package(package: str, chosen: Settings) -> None:
         _report(f"{found} cannot be fully patched: {'; '.join(resolution.problems)}", chosen)
     with _lock:
         _patches.apply(resolution)
+    log.patched(package, resolution.states)
 
 
 def _report(problem: str, chosen: Settings) -> None:

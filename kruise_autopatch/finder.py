@@ -1,44 +1,96 @@
-"""The ``sys.meta_path`` finder that waits for the E2B SDK. Imported at start-up: only ``sys``."""
+"""The finder's work: find a watched module by the other finders, and have its loader call the hook.
+
+wrapt's own import hooks are not used: wrapt would have to be loaded before the SDK, it forgets a
+hook that has raised, and it knows nothing of ``importlib.reload``.
+"""
+
+from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Sequence
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, cast
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
-
-# The top-level packages of the three SDK distributions.
-WATCHED = ("e2b", "e2b_code_interpreter", "e2b_desktop")
+from kruise_autopatch import startup
+from kruise_autopatch.hook import HookedLoader, follow_up
 
 
-class SDKFinder:
-    """Finds nothing itself: hands a watched import over to :mod:`kruise_autopatch.hook`.
+class _Searches(threading.local):
+    """What this thread is looking for at the moment."""
 
-    The hook, and wrapt with it, is loaded only then, so a program that never imports the SDK
-    pays for one tuple lookup per import.
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+
+_searches = _Searches()
+
+
+def wait() -> bool:
+    """Put the finder on ``sys.meta_path``; ``False`` if it is there already."""
+    if is_waiting():
+        return False
+    sys.meta_path.insert(0, startup)
+    return True
+
+
+def is_waiting() -> bool:
+    return startup in sys.meta_path
+
+
+def stop_waiting() -> None:
+    """Take the finder off ``sys.meta_path`` again."""
+    if is_waiting():
+        sys.meta_path.remove(startup)
+
+
+def find_watched(
+    fullname: str, path: Sequence[str] | None, target: ModuleType | None
+) -> ModuleSpec | None:
+    """The spec that the other finders have for a watched module, with a loader of ours.
+
+    :raises ImportError: the module's loader is of a kind that cannot be followed
     """
-
-    def find_spec(
-        self,
-        fullname: str,
-        path: "Sequence[str] | None" = None,
-        target: "ModuleType | None" = None,
-    ) -> "ModuleSpec | None":
-        """The import system's question (PEP 451); ``target`` is given on reload only."""
-        if fullname in WATCHED or (target is not None and fullname.partition(".")[0] in WATCHED):
-            from kruise_autopatch.hook import find_hooked_spec
-
-            return find_hooked_spec(self, fullname, path, target)
+    # Other finders, wrapt's among them, ask the whole of sys.meta_path again, ours included.
+    if fullname in _searches.names:
         return None
+    _searches.names.add(fullname)
+    try:
+        spec = _find_elsewhere(fullname, path, target)
+    finally:
+        _searches.names.discard(fullname)
+    # Without a loader it is a namespace package, a directory without the SDK's code.
+    if spec is not None and spec.loader is not None:
+        _follow(spec, reloaded=target is not None)
+    return spec
 
 
-def install() -> None:
-    """Put one :class:`SDKFinder` on ``sys.meta_path``; doing it again changes nothing."""
-    if not any(isinstance(finder, SDKFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, SDKFinder())
+def _find_elsewhere(
+    fullname: str, path: Sequence[str] | None, target: ModuleType | None
+) -> ModuleSpec | None:
+    # A copy: wrapt puts its finder first while this runs.
+    for other in list(sys.meta_path):
+        find_spec = getattr(other, "find_spec", None)
+        if other is startup or find_spec is None:
+            continue
+        spec: ModuleSpec | None = find_spec(fullname, path, target)
+        if spec is not None:
+            return spec
+    return None
 
 
-def uninstall() -> None:
-    """Take our finder off ``sys.meta_path`` again."""
-    sys.meta_path[:] = [f for f in sys.meta_path if not isinstance(f, SDKFinder)]
+def _follow(spec: ModuleSpec, *, reloaded: bool) -> None:
+    loader: Any = spec.loader
+    if not hasattr(loader, "exec_module"):
+        raise ImportError(
+            f"kruise-autopatch is on, but cannot follow how {spec.name} is imported: its loader,"
+            f" {type(loader).__qualname__}, has no exec_module. Load it in another way, or unset"
+            " KRUISE_E2B_PATCH.",
+            name=spec.name,
+        )
+    # A finder may hand out the same spec again.
+    if type(loader) is not HookedLoader:
+        hooked = HookedLoader(loader, follow_up(spec.name, reloaded=reloaded))
+        spec.loader = cast("Loader", hooked)

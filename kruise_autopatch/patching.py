@@ -1,80 +1,86 @@
-"""Reversible attribute patches and their report. Knows nothing of e2b."""
+"""Reversible attribute patches. Knows nothing of e2b.
+
+Loaded by every program that imports the SDK, so its records are plain classes: each ``NamedTuple``
+would cost as much as loading four modules.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+from kruise_autopatch import gates
 
 try:
-    import wrapt as wrapt
-except ImportError as error:
+    from wrapt import FunctionWrapper
+    from wrapt import ObjectProxy as ObjectProxy
+except Exception as error:
     raise ImportError(
         f"kruise-autopatch needs wrapt, which cannot be imported ({error}); run"
-        " pip install --force-reinstall kruise-autopatch, or switch it off."
+        " pip install --force-reinstall kruise-autopatch wrapt, or switch it off."
     ) from error
 
 # wrapt's calling convention: (wrapped, instance, args, kwargs) -> result.
 Wrapper = Callable[[Any, Any, "tuple[Any, ...]", "dict[str, Any]"], Any]
 
-
 # What of a patch point an SDK release may lack without being incompatible: nothing; the module,
 # because this release has no such feature; or the attribute of a module that is there.
 MayLack = Literal["nothing", "module", "attribute"]
 
+# What became of each patch point, by its name: applied, absent (not in this SDK release), or
+# unusable and why.
+States = Mapping[str, str]
 
-class PatchPoint(NamedTuple):
+
+class PatchPoint:
     """One attribute of the SDK, and what it becomes."""
 
-    module: str
-    # Path of the attribute inside the module, such as ``ConnectionConfig.get_host``.
-    path: str
-    wrapper: Wrapper | Any
-    # Parameters that the native callable must accept for the wrapper to be right.
-    parameters: tuple[str, ...] = ()
-    may_lack: MayLack = "nothing"
-    # The wrapper does not wrap anything: it is the attribute, whether the SDK has one or not.
-    adds: bool = False
+    __slots__ = ("adds", "may_lack", "module", "parameters", "path", "wrapper")
+
+    def __init__(
+        self,
+        module: str,
+        path: str,
+        wrapper: Wrapper | Any,
+        parameters: tuple[str, ...] = (),
+        may_lack: MayLack = "nothing",
+        *,
+        adds: bool = False,
+    ) -> None:
+        """
+        :param path: of the attribute inside the module, such as ``ConnectionConfig.get_host``
+        :param parameters: that the native callable must accept for the wrapper to be right
+        :param adds: ``wrapper`` does not wrap anything: it is the attribute, whether the SDK has
+            one or not
+        """
+        self.module = module
+        self.path = path
+        self.wrapper = wrapper
+        self.parameters = parameters
+        self.may_lack = may_lack
+        self.adds = adds
 
     @property
     def name(self) -> str:
         return f"{self.module}:{self.path}"
 
 
-class Report(NamedTuple):
-    """What became of one patch point: ``applied`` or ``absent`` (not in this SDK release)."""
-
-    name: str
-    state: str
-
-
 class UnusablePoint(Exception):
     """A patch point that is missing or has changed; the message says which and how."""
 
 
-class Target(NamedTuple):
-    """An attribute as it was found, and the wrapper that is meant for it."""
+class Patch:
+    """The replacement of one attribute of the SDK, and the way back."""
 
-    owner: Any
-    attribute: str
-    native: Any
-    # What wraps the native attribute, or is to be there instead.
-    wrapper: Wrapper | Any
-    adds: bool = False
-
-
-class AppliedPatch:
-    """One replaced attribute, and the way back."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self, owner: Any, attribute: str, native: Any, point: PatchPoint) -> None:
+        self._owner = owner
+        self._attribute = attribute
+        self._native = native
         self._active = True
-        self._inherited = target.attribute not in vars(target.owner)
-        self._replacement = (
-            target.wrapper if target.adds else self._wrap(target.native, target.wrapper)
-        )
-        setattr(target.owner, target.attribute, self._replacement)
+        self._inherited = attribute not in vars(owner)
+        self._replacement = point.wrapper if point.adds else self._wrap(native, point.wrapper)
 
     def _wrap(self, native: Any, wrapper: Wrapper) -> Any:
         if isinstance(native, property):
@@ -88,79 +94,95 @@ class AppliedPatch:
 
     def _function(self, native: Any, wrapper: Wrapper) -> Any:
         # If somebody has wrapped ours by the time it is undone, it stays in place, disabled.
-        return wrapt.FunctionWrapper(native, wrapper, enabled=lambda: self._active)
+        return FunctionWrapper(native, wrapper, enabled=lambda: self._active)
 
-    def covers(self, target: Target) -> bool:
-        """Whether this patch is what ``target`` needs, and still in place."""
-        mine = self._target
-        return (mine.owner, mine.attribute) == (target.owner, target.attribute) and self._in_place
+    def covers(self, other: Patch) -> bool:
+        """Whether this patch is of the same attribute, and still in place."""
+        same = self._owner is other._owner and self._attribute == other._attribute
+        return same and self._in_place
 
     @property
     def _in_place(self) -> bool:
-        return vars(self._target.owner).get(self._target.attribute) is self._replacement
+        return vars(self._owner).get(self._attribute) is self._replacement
+
+    def apply(self) -> None:
+        setattr(self._owner, self._attribute, self._replacement)
 
     def undo(self) -> None:
         """Put the native attribute back."""
         self._active = False
-        owner, attribute = self._target.owner, self._target.attribute
         if not self._in_place:
             return
         if self._inherited:
-            delattr(owner, attribute)
+            delattr(self._owner, self._attribute)
         else:
-            setattr(owner, attribute, self._target.native)
+            setattr(self._owner, self._attribute, self._native)
 
 
-class Resolution(NamedTuple):
+class Resolution:
     """What was found of a list of patch points, before anything is changed."""
 
-    targets: Sequence[Target]
-    # One line for each point that is missing or has changed.
-    problems: Sequence[str]
-    reports: Sequence[Report]
+    __slots__ = ("patches", "problems", "states")
+
+    def __init__(self) -> None:
+        self.patches: list[Patch] = []
+        # One line for each point that is missing or has changed.
+        self.problems: list[str] = []
+        self.states: dict[str, str] = {}
 
 
 class PatchSet:
     """The patches of one process."""
 
     def __init__(self) -> None:
-        self._applied: list[AppliedPatch] = []
-        self._reports: dict[str, Report] = {}
+        self._applied: list[Patch] = []
+        self._states: dict[str, str] = {}
 
     @property
-    def reports(self) -> Sequence[Report]:
-        return tuple(self._reports.values())
+    def states(self) -> States:
+        return self._states
 
     def apply(self, resolution: Resolution) -> None:
-        """Replace every attribute that was found; those already in place are left alone."""
-        for target in resolution.targets:
-            if not any(patch.covers(target) for patch in self._applied):
-                self._applied.append(AppliedPatch(target))
-        self._reports.update({report.name: report for report in resolution.reports})
+        """Replace every attribute that was found, or none; those already in place are left alone.
+
+        The last of the points is replaced first: nobody is to see the first without the others.
+        """
+        added = [
+            patch
+            for patch in reversed(resolution.patches)
+            if not any(applied.covers(patch) for applied in self._applied)
+        ]
+        try:
+            for patch in added:
+                patch.apply()
+        except BaseException:
+            for patch in reversed(added):
+                patch.undo()
+            raise
+        self._applied += added
+        self._states.update(resolution.states)
 
     def undo(self) -> None:
         """Put every native attribute back, last first."""
         while self._applied:
             self._applied.pop().undo()
-        self._reports.clear()
+        self._states.clear()
 
 
 def resolve(points: Sequence[PatchPoint]) -> Resolution:
     """Find the attributes of ``points``, importing their modules; changes nothing."""
-    targets: list[Target] = []
-    problems: list[str] = []
-    reports: list[Report] = []
+    resolution = Resolution()
     for point in points:
         try:
-            target = _find(point)
+            patch = _find(point)
         except UnusablePoint as problem:
-            problems.append(str(problem))
-            reports.append(Report(point.name, f"unusable: {problem}"))
+            resolution.problems.append(str(problem))
+            resolution.states[point.name] = f"unusable: {problem}"
             continue
-        if target is not None:
-            targets.append(target)
-        reports.append(Report(point.name, "applied" if target is not None else "absent"))
-    return Resolution(targets, problems, reports)
+        if patch is not None:
+            resolution.patches.append(patch)
+        resolution.states[point.name] = "applied" if patch is not None else "absent"
+    return resolution
 
 
 def bind(
@@ -177,8 +199,8 @@ def bind(
         raise
 
 
-def _find(point: PatchPoint) -> Target | None:
-    """The target of a point; ``None`` if it may be absent and is."""
+def _find(point: PatchPoint) -> Patch | None:
+    """The patch of a point; ``None`` if it may be absent and is."""
     try:
         owner: Any = import_module(point.module)
     except ModuleNotFoundError as missing:
@@ -190,15 +212,16 @@ def _find(point: PatchPoint) -> Target | None:
     *path, attribute = point.path.split(".")
     for step in path:
         owner = getattr(owner, step, None)
-    native = _static_attribute(owner, attribute)
+    # As long as the SDK is being imported, a gate is what is there.
+    native = gates.native(_static_attribute(owner, attribute))
     if point.adds and owner is not None:
-        return Target(owner, attribute, native, point.wrapper, adds=True)
+        return Patch(owner, attribute, native, point)
     if native is None:
         if point.may_lack == "attribute":
             return None
         raise UnusablePoint(f"{point.name} is missing")
     _check_parameters(point, native)
-    return Target(owner, attribute, native, point.wrapper)
+    return Patch(owner, attribute, native, point)
 
 
 def _static_attribute(owner: Any, attribute: str) -> Any:
@@ -212,7 +235,16 @@ def _static_attribute(owner: Any, attribute: str) -> Any:
 def _check_parameters(point: PatchPoint, native: Any) -> None:
     if isinstance(native, property):
         return
-    accepted = inspect.signature(getattr(native, "__func__", native)).parameters
+    accepted = _parameters(getattr(native, "__func__", native))
     lacking = [name for name in point.parameters if name not in accepted]
     if lacking:
         raise UnusablePoint(f"{point.name} has changed: it takes no {', '.join(lacking)}")
+
+
+def _parameters(function: Any) -> Collection[str]:
+    code = getattr(function, "__code__", None)
+    if code is None or hasattr(function, "__wrapped__"):
+        return inspect.signature(function).parameters
+    # What signature() would say of a plain function, without half of the cost of patching.
+    names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return names

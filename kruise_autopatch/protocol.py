@@ -6,14 +6,12 @@ routes are sandbox-manager's (``pkg/servers/e2b/adapters`` of openkruise/agents)
 * control plane: ``<scheme>://<authority>/kruise/api/…``
 * data plane:    ``<scheme>://<authority>/kruise/<sandbox id>/<port>/…``
 
-An *authority* is a host with an optional port (RFC 3986, section 3.2).
+An *authority* is a host with an optional port (RFC 3986, section 3.2). Annotations are evaluated
+here, as in ``settings``.
 """
 
-from __future__ import annotations
-
 import ipaddress
-import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 from urllib.parse import urlsplit, urlunsplit
 
 _PREFIX = "/kruise"
@@ -32,8 +30,6 @@ PUBLIC_DOMAINS = (
     "e2b-tango.dev",
     "e2b-juliett.dev",
 )
-
-_LABEL = re.compile(r"\w(?:[\w-]*\w)?")
 
 
 class InvalidDomain(ValueError):
@@ -87,7 +83,7 @@ def _such_as(correction: str) -> str:
         return ", such as 'sandbox.example.com' or 'sandbox.example.com:8443'"
 
 
-def _split_port(text: str) -> tuple[str, str | None]:
+def _split_port(text: str) -> tuple[str, Optional[str]]:
     if text.startswith("["):
         address, bracket, rest = text[1:].partition("]")
         if not bracket or not _is_ipv6(address) or (rest and not rest.startswith(":")):
@@ -117,11 +113,16 @@ def _check_labels(host: str) -> None:
     if not all(labels):
         raise InvalidDomain("has an empty label; write a host such as 'sandbox.example.com'")
     for label in labels:
-        if not _LABEL.fullmatch(label):
+        if not _is_label(label):
             raise InvalidDomain(
                 f"has the label {label!r}; write letters, digits and hyphens between the dots,"
                 " such as 'sandbox.example.com'"
             )
+
+
+def _is_label(text: str) -> bool:
+    # Letters and digits of any script: the SDK's HTTP client encodes them (IDNA).
+    return text.strip("-") == text and text.replace("-", "0").replace("_", "0").isalnum()
 
 
 def is_public(authority: str) -> bool:
@@ -139,7 +140,7 @@ def api_url(scheme: str, authority: str) -> str:
     return f"{scheme}://{authority}{_API_PATH}"
 
 
-def parse_api_url(url: str) -> ApiUrl | None:
+def parse_api_url(url: str) -> Optional[ApiUrl]:
     """The inverse of :func:`api_url`; ``None`` for a URL that is not of the private protocol."""
     parts = urlsplit(url)
     if parts.scheme in ("http", "https") and parts.path.rstrip("/") == _API_PATH:
@@ -180,6 +181,11 @@ def sandbox_host(authority: str, sandbox_id: str, port: int) -> str:
 def sandbox_url(scheme: str, authority: str, sandbox_id: str, port: int) -> str:
     """The base URL of one port of a sandbox, without a slash at its end."""
     return f"{scheme}://{sandbox_host(authority, sandbox_id, port)}"
+
+
+def sandbox_pattern(scheme: str, authority: str) -> str:
+    """What every :func:`sandbox_url` of a host looks like, for people."""
+    return f"{scheme}://{authority}{_PREFIX}/<sandbox>/<port>/"
 
 
 def with_scheme(url: str, scheme: str) -> str:

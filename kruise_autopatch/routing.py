@@ -1,11 +1,10 @@
 """Decide, when the SDK builds a client configuration, where its URLs lead.
 
-Pure: what the user set explicitly comes in, a :class:`Route` or an error comes out.
+Pure: what the user set explicitly comes in, a :class:`Route` or an error comes out. Annotations
+are evaluated here, as in ``settings``.
 """
 
-from __future__ import annotations
-
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from kruise_autopatch import protocol
 from kruise_autopatch.errors import ConfigurationError
@@ -23,15 +22,27 @@ _ONLY_THE_API = (
 )
 
 
-class Explicit(NamedTuple):
+class Explicit:
     """What the user said, by argument or by variable. ``None`` means nothing was said."""
 
-    domain: str | None = None
-    # How the user gave the domain, for error messages.
-    domain_source: str = "E2B_DOMAIN"
-    api_url: str | None = None
-    sandbox_url: str | None = None
-    debug: bool = False
+    __slots__ = ("api_url", "debug", "domain", "domain_source", "sandbox_url")
+
+    def __init__(
+        self,
+        domain: Optional[str] = None,
+        domain_source: str = "E2B_DOMAIN",
+        api_url: Optional[str] = None,
+        sandbox_url: Optional[str] = None,
+        debug: bool = False,
+    ) -> None:
+        """
+        :param domain_source: how the user gave the domain, for error messages
+        """
+        self.domain = domain
+        self.domain_source = domain_source
+        self.api_url = api_url
+        self.sandbox_url = sandbox_url
+        self.debug = debug
 
 
 class Route(NamedTuple):
@@ -39,15 +50,15 @@ class Route(NamedTuple):
 
     scheme: str
     # None if every URL was given explicitly, and so no domain was needed.
-    authority: str | None
+    authority: Optional[str]
     # As in Settings.
-    sandbox_domain: str | None = None
+    sandbox_domain: Optional[str] = None
 
     @property
-    def api_url(self) -> str | None:
+    def api_url(self) -> Optional[str]:
         return protocol.api_url(self.scheme, self.authority) if self.authority else None
 
-    def sandbox_authority(self, server_domain: str | None) -> str:
+    def sandbox_authority(self, server_domain: Optional[str]) -> str:
         """The host for sandbox traffic, given the ``domain`` of the server's reply.
 
         Raises :class:`ConfigurationError` if there is none, or the server names no usable one.
@@ -60,18 +71,18 @@ class Route(NamedTuple):
             raise ConfigurationError(NO_DOMAIN)
         return self.authority
 
-    def sandbox_host(self, sandbox_id: str, server_domain: str | None, port: int) -> str:
+    def sandbox_host(self, sandbox_id: str, server_domain: Optional[str], port: int) -> str:
         """See :func:`protocol.sandbox_host`."""
         return protocol.sandbox_host(self.sandbox_authority(server_domain), sandbox_id, port)
 
-    def sandbox_url(self, sandbox_id: str, server_domain: str | None, port: int) -> str:
+    def sandbox_url(self, sandbox_id: str, server_domain: Optional[str], port: int) -> str:
         """See :func:`protocol.sandbox_url`."""
         return protocol.sandbox_url(
             self.scheme, self.sandbox_authority(server_domain), sandbox_id, port
         )
 
 
-def choose(settings: Settings, explicit: Explicit) -> Route | None:
+def choose(settings: Settings, explicit: Explicit) -> Optional[Route]:
     """The route of a configuration; ``None`` leaves it native.
 
     Native are debug mode and E2B's own public domains. Raises :class:`ConfigurationError` if
@@ -97,6 +108,17 @@ def choose(settings: Settings, explicit: Explicit) -> Route | None:
     if explicit.api_url:
         raise ConfigurationError(f"{NO_DOMAIN} {_ONLY_THE_API}")
     raise ConfigurationError(NO_DOMAIN)
+
+
+def reason(route: Optional[Route], explicit: Explicit) -> str:
+    """Why :func:`choose` has chosen this route, in a few words."""
+    if explicit.debug:
+        return "native: debug"
+    if route is None:
+        return f"native: {explicit.domain_source} is E2B's own cloud"
+    if explicit.api_url:
+        return "an api_url was given"
+    return f"private: {explicit.domain_source}"
 
 
 def _server_domain(text: str) -> str:

@@ -1,22 +1,30 @@
-"""Environment variables → one immutable :class:`Settings`; the docs are checked against it."""
+"""Environment variables → one immutable :class:`Settings`; the docs are checked against it.
 
-from __future__ import annotations
+Annotations are evaluated here: ``NamedTuple`` would have to compile each one that is a string, at
+every import of the SDK.
+"""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from kruise_autopatch import protocol
 from kruise_autopatch.errors import ConfigurationError
-from kruise_autopatch.startup import OFF, ON
+from kruise_autopatch.startup import OFF
+
+# As OFF, which start-up needs, too.
+ON = ("1", "true", "yes", "on")
 
 
-class Variable(NamedTuple):
+class Variable:
     """One environment variable that this package reads."""
 
-    name: str
-    default: str
-    values: str
-    meaning: str
+    __slots__ = ("default", "meaning", "name", "values")
+
+    def __init__(self, name: str, default: str, values: str, meaning: str) -> None:
+        self.name = name
+        self.default = default
+        self.values = values
+        self.meaning = meaning
 
 
 PATCH = Variable("KRUISE_E2B_PATCH", "off", "1 or 0", "switches the private protocol on")
@@ -34,7 +42,14 @@ TRAFFIC_TOKEN = Variable(
     "KRUISE_E2B_TRAFFIC_TOKEN", "1", "1 or 0", "0 leaves traffic access tokens to the SDK"
 )
 
-VARIABLES = (PATCH, HTTPS, SANDBOX_DOMAIN, STRICT, TRAFFIC_TOKEN)
+LOG = Variable(
+    "KRUISE_E2B_LOG",
+    "off",
+    "info, debug or off",
+    "writes to stderr what was patched, and with debug also where the URLs lead",
+)
+
+VARIABLES = (PATCH, HTTPS, SANDBOX_DOMAIN, STRICT, TRAFFIC_TOKEN, LOG)
 
 # The value of KRUISE_E2B_SANDBOX_DOMAIN that means what the server's reply says.
 FROM_SERVER = "server"
@@ -45,12 +60,14 @@ class Settings(NamedTuple):
 
     https: bool = True
     # A host; FROM_SERVER; or None for the client's own domain.
-    sandbox_domain: str | None = None
+    sandbox_domain: Optional[str] = None
     strict: bool = True
     # Whether the SDK's own check of the API key's form stays in force.
     validate_key: bool = False
     # Whether traffic tokens are sent with every request, and renewed.
     traffic_token: bool = True
+    # "info" or "debug"; None is silent.
+    log: Optional[str] = None
 
     @property
     def scheme(self) -> str:
@@ -73,6 +90,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         sandbox_domain=_sandbox_domain(environment),
         strict=_switch(environment, STRICT, default=True),
         traffic_token=_switch(environment, TRAFFIC_TOKEN, default=True),
+        log=_log_level(environment),
     )
 
 
@@ -105,7 +123,7 @@ def _switch(environment: Mapping[str, str], variable: Variable, *, default: bool
     )
 
 
-def _sandbox_domain(environment: Mapping[str, str]) -> str | None:
+def _sandbox_domain(environment: Mapping[str, str]) -> Optional[str]:
     text = environment.get(SANDBOX_DOMAIN.name, "")
     if not text or text.lower() == FROM_SERVER:
         return text.lower() or None
@@ -116,3 +134,15 @@ def _sandbox_domain(environment: Mapping[str, str]) -> str | None:
             " private protocol; write the host of your sandbox-manager or gateway."
         )
     return domain
+
+
+def _log_level(environment: Mapping[str, str]) -> Optional[str]:
+    text = environment.get(LOG.name, "")
+    level = text.strip().lower()
+    if level in ("info", "debug"):
+        return level
+    if level in OFF:
+        return None
+    raise ConfigurationError(
+        f"{LOG.name}={text!r} is not a level; write info or debug, or leave it unset."
+    )

@@ -1,39 +1,78 @@
-"""What the interpreter runs at start-up, from ``kruise_autopatch.pth`` or ``.start`` (PEP 829).
+"""What the interpreter runs at start-up, and the ``sys.meta_path`` finder that it leaves there.
 
-Nothing but ``os`` and ``sys`` may be imported here, and nothing may escape: an exception in a
-``.pth`` line is printed at every start of every Python program of the environment.
+Run from ``kruise_autopatch.pth``, or ``.start`` (PEP 829). Nothing but ``os`` and ``sys`` may be
+imported here, and nothing may escape: an exception in a ``.pth`` line is printed at every start of
+every Python program of the environment.
+
+This module is the finder: the import system asks any object that has a ``find_spec``, and to make
+a class for it would cost a tenth of all of this. ``os`` is imported where it is used: what the
+globals of a finder refer to outlives the other modules at the interpreter's end, which then takes
+``os`` apart by hand, at a third of the whole cost.
 """
 
-import os
 import sys
 
-# How the switches are spelled; compared without case and surrounding space.
-ON = ("1", "true", "yes", "on")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+# How a switch is spelled that is off; compared without case and surrounding space.
 OFF = ("0", "false", "no", "off", "")
 
+# The top-level packages of the three SDK distributions.
+PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
+# The modules whose classes every client of the SDK begins with.
+GATED = ("e2b.connection_config", "e2b.volume.connection_config")
 
-def install() -> None:
+
+# Type comments, unlike annotations, cost nothing at run time.
+def find_spec(fullname, path=None, target=None):
+    # type: (str, Sequence[str] | None, ModuleType | None) -> ModuleSpec | None
+    """The import system's question (PEP 451); ``target`` is given on reload only.
+
+    Everything is left to the other finders, what is watched by way of
+    :mod:`kruise_autopatch.finder`. That is loaded only then, so a program that never imports the
+    SDK pays for three comparisons per import.
+    """
+    if getattr(sys.meta_path[0], "find_spec", None) is not find_spec:
+        # One that was put before this one may claim the SDK. Whoever asks the finders one by one
+        # is at this one, and goes on behind it.
+        this = sys.modules[__name__]
+        if this in sys.meta_path:
+            sys.meta_path.remove(this)
+            sys.meta_path.insert(0, this)
+    if (
+        fullname in PACKAGES
+        or fullname in GATED
+        or (target is not None and fullname.partition(".")[0] in PACKAGES)
+    ):
+        # In this form the import asks nothing of the package's __getattr__.
+        import kruise_autopatch.finder as finder
+
+        return finder.find_watched(fullname, path, target)
+    return None
+
+
+def install():
+    # type: () -> None
     """Wait for the E2B SDK, if ``KRUISE_E2B_PATCH`` is set and not off.
 
     Called twice per process in virtual environments of many CPython releases (gh-75723), so it
     is idempotent. A misspelt value is reported when e2b is imported, not here, so that programs
     that never use e2b live on.
     """
+    import os
+
     if os.environ.get("KRUISE_E2B_PATCH", "").strip().lower() in OFF:
         return
-
-    # In this form the import asks nothing of the package's __getattr__.
-    import kruise_autopatch.finder as finder
-
-    finder.install()
-    if any(name in sys.modules for name in finder.WATCHED):
+    this = sys.modules[__name__]
+    if this in sys.meta_path:
+        return
+    sys.meta_path.insert(0, this)
+    if not sys.modules.keys().isdisjoint(PACKAGES):
         # Another start-up file imported the SDK before us.
-        try:
-            from kruise_autopatch.hook import attend_loaded_modules
-        except ImportError:
-            # wrapt is missing. Forgotten, the SDK is imported anew, and that import says so.
-            for name in list(sys.modules):
-                if name.partition(".")[0] in finder.WATCHED:
-                    del sys.modules[name]
-        else:
-            attend_loaded_modules()
+        import kruise_autopatch.hook as hook
+
+        hook.attend_loaded_packages()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
+from itertools import takewhile
 
 # sandbox_url and the prefix-safe envd clients that every patch relies on: e2b 2.8.0.
 OLDEST_E2B = (2, 8)
@@ -50,4 +50,6 @@ def is_newer_than_proved(package: str, version: str | None) -> bool:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+    """The first three numbers: of ``2.8.0b1`` 2, 8 and 0."""
+    digits = ("".join(takewhile(str.isdigit, part)) for part in version.split(".")[:3])
+    return tuple(int(number) for number in digits if number)

@@ -13,7 +13,7 @@ import warnings
 from importlib.util import find_spec
 from typing import Any
 
-from kruise_autopatch import activation, finder, settings, versions
+from kruise_autopatch import activation, finder, settings, startup, versions
 from kruise_autopatch.errors import ConfigurationError
 
 # Stands for the id of a sandbox in the URLs that are shown.
@@ -30,8 +30,8 @@ def main() -> None:
 def report() -> dict[str, Any]:
     """What is installed, how it looks natively, and what patching does to it."""
     # Whatever has begun at start-up: here the order is ours.
-    finder.uninstall()
-    packages = {name: _imported(name) for name in finder.WATCHED if find_spec(name) is not None}
+    finder.stop_waiting()
+    packages = {name: _imported(name) for name in startup.PACKAGES if find_spec(name) is not None}
     native = _urls() if "e2b" in sys.modules else {}
     os.environ[settings.PATCH.name] = "1"
     for name, package in packages.items():

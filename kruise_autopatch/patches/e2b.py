@@ -12,12 +12,10 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
-import wrapt
-
-from kruise_autopatch import protocol, routing
+from kruise_autopatch import log, protocol, routing
 from kruise_autopatch.errors import ConfigurationError
 from kruise_autopatch.patches import routes
-from kruise_autopatch.patching import PatchPoint, Wrapper, bind
+from kruise_autopatch.patching import ObjectProxy, PatchPoint, Wrapper, bind
 from kruise_autopatch.settings import CurrentSettings
 
 _CONFIG = "e2b.connection_config"
@@ -76,11 +74,12 @@ def _init_configuration(settings: CurrentSettings, api_url_variable: str) -> Wra
         )
         route = routing.choose(settings(), explicit)
         routes.attach(instance, route)
-        if route is None or route.authority is None:
-            return
-        instance.domain = route.authority
-        if not explicit.api_url:
-            instance.api_url = route.api_url
+        if route is not None and route.authority is not None:
+            instance.domain = route.authority
+            if not explicit.api_url:
+                instance.api_url = route.api_url
+        name = type(instance).__name__
+        log.decided(name, instance.api_url, routing.reason(route, explicit))
 
     return init
 
@@ -117,9 +116,11 @@ def _init_sandbox(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
     config = call.arguments["connection_config"]
     route = routes.of(config)
     if route is not None and route.authority is not None:
-        call.arguments["sandbox_domain"] = route.sandbox_authority(
-            call.arguments.get("sandbox_domain") or config.domain
-        )
+        replied = call.arguments.get("sandbox_domain")
+        authority = route.sandbox_authority(replied or config.domain)
+        call.arguments["sandbox_domain"] = authority
+        url = config._sandbox_url or protocol.sandbox_pattern(route.scheme, authority)
+        log.decided("files and commands", url, f"the server's reply names {replied or 'no domain'}")
     wrapped(*call.args, **call.kwargs)
 
 
@@ -166,14 +167,14 @@ _URL_POINTS = (
 # --- v2 routes, which OpenKruise does not have ------------------------------------------------
 
 
-class _V1HttpClient(wrapt.ObjectProxy):  # type: ignore[type-arg]
+class _V1HttpClient(ObjectProxy):  # type: ignore[type-arg]
     """An ``httpx`` client, sync or async, that speaks the v1 routes."""
 
     def request(self, **request: Any) -> Any:
         return self.__wrapped__.request(**protocol.v1_request(request))
 
 
-class _V1ApiClient(wrapt.ObjectProxy):  # type: ignore[type-arg]
+class _V1ApiClient(ObjectProxy):  # type: ignore[type-arg]
     """The SDK's API client, handing out HTTP clients that speak the v1 routes."""
 
     def get_httpx_client(self) -> _V1HttpClient:
@@ -186,6 +187,7 @@ class _V1ApiClient(wrapt.ObjectProxy):  # type: ignore[type-arg]
 def _speak_v1(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     client = kwargs["client"]
     if protocol.parse_api_url(client._base_url) is not None:
+        log.decided("v2 routes", client._base_url, "the v1 routes, which every OpenKruise has")
         kwargs = {**kwargs, "client": _V1ApiClient(client)}
     return wrapped(*args, **kwargs)
 

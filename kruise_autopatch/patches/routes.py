@@ -1,4 +1,4 @@
-"""The route that a client configuration carries, for the patches of every distribution."""
+"""What an SDK object carries for the patches: its route, and the keeper of its traffic token."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from kruise_autopatch.routing import Route
 
 _ATTRIBUTE = "_kruise_route"
+KEEPER = "_kruise_traffic"
 
 
 def attach(holder: Any, route: Route | None) -> None:
@@ -19,3 +20,8 @@ def of(holder: Any) -> Route | None:
     """The route of an SDK object; ``None`` if native, or built before it was patched."""
     route: Route | None = getattr(holder, _ATTRIBUTE, None)
     return route
+
+
+def keeper_of(holder: Any) -> Any:
+    """The keeper on a configuration, a set of headers or a client; ``None`` if there is none."""
+    return getattr(holder, KEEPER, None)

@@ -11,10 +11,9 @@ in a ``repr``, and the SDK never hands it to the control plane.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from kruise_autopatch.errors import TrafficAccessTokenError
 from kruise_autopatch.patches import routes
@@ -24,13 +23,11 @@ from kruise_autopatch.settings import CurrentSettings
 if TYPE_CHECKING:
     from kruise_autopatch.tokens.shells import AsyncKeeper, Keeper, SyncKeeper
 
-HEADER = "e2b-traffic-access-token"
 # The annotation of a protected sandbox, which the server shows as metadata.
 PROTECTED = "security.agents.kruise.io/enable-jwt-auth"
 
 _SYNC = "e2b.sandbox_sync"
 _ASYNC = "e2b.sandbox_async"
-_ATTRIBUTE = "_kruise_traffic"
 
 # Seconds for one request for a token; the server itself gives up after 30.
 _PATIENCE = 60.0
@@ -69,9 +66,11 @@ def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
 
 def _jupyter_client(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     client = wrapped(*args, **kwargs)
-    keeper = _keeper_of(instance.connection_config)
+    keeper = routes.keeper_of(instance.connection_config)
     if keeper is not None:
-        _attend(keeper, client, below=instance._jupyter_url)
+        from kruise_autopatch.patches.traffic_clients import attend
+
+        attend(keeper, client, below=instance._jupyter_url)
     return client
 
 
@@ -116,19 +115,16 @@ def _init_sandbox(
             wrapped(*args, **kwargs)
             return
         token = token if isinstance(token, str) else None
+        from kruise_autopatch.patches import traffic_clients as clients
+
         # A copy: two sandboxes may have been given the same configuration.
         config = copy.copy(config)
         keeper = keeper_for(config, sandbox_id, token, required)
-        setattr(config, _ATTRIBUTE, keeper)
+        setattr(config, routes.KEEPER, keeper)
         wrapped(*args, **{**kwargs, "connection_config": config})
-        _attend(keeper, *_http_clients(instance))
+        clients.attend(keeper, *clients.http_clients(instance))
 
     return init
-
-
-def _keeper_of(holder: Any) -> Any:
-    """The keeper on a configuration or a set of headers; ``None`` if there is none."""
-    return getattr(holder, _ATTRIBUTE, None)
 
 
 def _sync_keeper(config: Any, sandbox_id: str, token: str | None, required: bool) -> SyncKeeper:
@@ -144,7 +140,7 @@ def _async_keeper(config: Any, sandbox_id: str, token: str | None, required: boo
 
 
 def _traffic_access_token(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str | None:
-    keeper = _keeper_of(instance.connection_config)
+    keeper = routes.keeper_of(instance.connection_config)
     token: str | None = wrapped() if keeper is None else keeper.current
     return token
 
@@ -189,214 +185,38 @@ def _answer(response: Any) -> Any:
     return Answer(response.status_code, response.content, response.headers.get("retry-after"))
 
 
-# --- REST: files, health and Jupyter, all on httpx -----------------------------------------------
-
-
-def _http_clients(sandbox: Any) -> Iterator[Any]:
-    """Every ``httpx`` client of a new sandbox and its modules, once."""
-    import httpx
-
-    found = {}
-    for holder in (sandbox, *vars(sandbox).values()):
-        for value in getattr(holder, "__dict__", {}).values():
-            if isinstance(value, (httpx.Client, httpx.AsyncClient)):
-                found[id(value)] = value
-    yield from found.values()
+# --- clients: they ask the keeper -----------------------------------------------------------------
 
 
 def _create_envd_api(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     # 2.28.1 to 2.37: one client for each thread, built when it is first needed.
     client = wrapped(*args, **kwargs)
-    keeper = _keeper_of(instance._connection_config)
+    keeper = routes.keeper_of(instance._connection_config)
     if keeper is not None:
-        _attend(keeper, client)
+        from kruise_autopatch.patches.traffic_clients import attend
+
+        attend(keeper, client)
     return client
-
-
-def _attend(keeper: Any, *clients: Any, below: str | None = None) -> None:
-    """Let ``httpx`` clients of a sandbox ask the keeper before each request.
-
-    :param below: the URL that concerns the sandbox, for clients without a base URL
-    """
-    import httpx
-
-    hooks: dict[str, _Hook] = {}
-    for client in clients:
-        base = below or str(client.base_url)
-        if base not in hooks:
-            kind = _AsyncHook if isinstance(client, httpx.AsyncClient) else _SyncHook
-            hooks[base] = kind(keeper, base)
-        client.event_hooks["request"].append(hooks[base])
-
-
-class _Hook:
-    __slots__ = ("_host", "_keeper", "_path")
-
-    def __init__(self, keeper: Any, base: str) -> None:
-        parts = urlsplit(base)
-        self._keeper = keeper
-        self._host = parts.netloc.rpartition("@")[2].lower().encode()
-        self._path = parts.path.rstrip("/").encode()
-
-    def _concerns(self, url: Any) -> bool:
-        # A redirect, should anybody follow it, may lead elsewhere.
-        below = url.raw_path[len(self._path) :]
-        return bool(
-            url.netloc == self._host
-            and url.raw_path.startswith(self._path)
-            and below[:1] in (b"", b"/", b"?")
-        )
-
-
-class _SyncHook(_Hook):
-    __slots__ = ()
-
-    def __call__(self, request: Any) -> None:
-        if self._concerns(request.url):
-            token = self._keeper.token()
-            if token is not None:
-                request.headers[HEADER] = token
-        else:
-            request.headers.pop(HEADER, None)
-
-
-class _AsyncHook(_Hook):
-    __slots__ = ()
-
-    async def __call__(self, request: Any) -> None:
-        if self._concerns(request.url):
-            token = await self._keeper.token()
-            if token is not None:
-                request.headers[HEADER] = token
-        else:
-            request.headers.pop(HEADER, None)
-
-
-# --- RPC: e2b_connect up to 2.34, connectrpc from 2.35 -------------------------------------------
-
-
-class _Headers(dict):  # type: ignore[type-arg]
-    """The headers of a sandbox' clients, and the keeper that adds the token to each request."""
-
-    __slots__ = (_ATTRIBUTE,)
 
 
 def _sandbox_headers(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     headers = wrapped(*args, **kwargs)
-    keeper = _keeper_of(instance)
+    keeper = routes.keeper_of(instance)
     if keeper is None:
         return headers
-    headers = _Headers(headers)
-    setattr(headers, _ATTRIBUTE, keeper)
-    return headers
+    from kruise_autopatch.patches.traffic_clients import Headers
+
+    return Headers.kept(headers, keeper)
 
 
 def _init_rpc(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
-    keeper = next(filter(None, map(_keeper_of, (*args, *kwargs.values()))), None)
+    keeper = next(filter(None, map(routes.keeper_of, (*args, *kwargs.values()))), None)
     if keeper is not None:
-        setattr(instance, _ATTRIBUTE, keeper)
-        instance.__class__ = _attending(instance.__class__)
+        from kruise_autopatch.patches.traffic_clients import attending
 
-
-@cache
-def _attending(native: Any) -> type:
-    """The subclass of an RPC class of the SDK whose instances ask their keeper."""
-    if not hasattr(native, "intercept_unary"):
-        return type(native.__name__, (_ConnectClient, native), {})
-    bases: tuple[type, ...] = (_Interceptor, native)
-    if hasattr(native, "intercept_client_stream"):
-        bases = (_ClientStreamInterceptor, *bases)
-    return type(native.__name__, bases, {})
-
-
-class _ConnectClient:
-    """Of ``e2b_connect``: one client for each procedure."""
-
-    def _prepare_unary_request(self, *args: Any, **kwargs: Any) -> Any:
-        return self._with_token(super()._prepare_unary_request(*args, **kwargs))  # type: ignore[misc]
-
-    def _prepare_server_stream_request(self, *args: Any, **kwargs: Any) -> Any:
-        return self._with_token(super()._prepare_server_stream_request(*args, **kwargs))  # type: ignore[misc]
-
-    def _with_token(self, request: Any) -> Any:
-        token = _keeper_of(self).current
-        if token is not None:
-            request["headers"][HEADER] = token
-        return request
-
-    def call_unary(self, *args: Any, **kwargs: Any) -> Any:
-        _keeper_of(self).token()
-        return super().call_unary(*args, **kwargs)  # type: ignore[misc]
-
-    def call_server_stream(self, *args: Any, **kwargs: Any) -> Any:
-        _keeper_of(self).token()
-        return super().call_server_stream(*args, **kwargs)  # type: ignore[misc]
-
-    async def acall_unary(self, *args: Any, **kwargs: Any) -> Any:
-        await _keeper_of(self).token()
-        return await super().acall_unary(*args, **kwargs)  # type: ignore[misc]
-
-    def acall_server_stream(self, *args: Any, **kwargs: Any) -> Any:
-        return _stream(_keeper_of(self), partial(super().acall_server_stream, *args, **kwargs))  # type: ignore[misc]
-
-
-class _Interceptor:
-    """Of ``connectrpc``: adds headers to the context of a call."""
-
-    def intercept_unary_sync(self, call_next: Any, request: Any, ctx: Any) -> Any:
-        _add(ctx, _keeper_of(self).token())
-        return super().intercept_unary_sync(call_next, request, ctx)  # type: ignore[misc]
-
-    def intercept_server_stream_sync(self, call_next: Any, request: Any, ctx: Any) -> Any:
-        _add(ctx, _keeper_of(self).token())
-        return super().intercept_server_stream_sync(call_next, request, ctx)  # type: ignore[misc]
-
-    async def intercept_unary(self, call_next: Any, request: Any, ctx: Any) -> Any:
-        _add(ctx, await _keeper_of(self).token())
-        return await super().intercept_unary(call_next, request, ctx)  # type: ignore[misc]
-
-    def intercept_server_stream(self, call_next: Any, request: Any, ctx: Any) -> Any:
-        keeper, native = _keeper_of(self), super().intercept_server_stream  # type: ignore[misc]
-
-        def begin() -> Any:
-            _add(ctx, keeper.current)
-            return native(call_next, request, ctx)
-
-        return _stream(keeper, begin)
-
-
-class _ClientStreamInterceptor:
-    """The same for streams of the client, which newer releases have."""
-
-    def intercept_client_stream_sync(self, call_next: Any, request: Any, ctx: Any) -> Any:
-        _add(ctx, _keeper_of(self).token())
-        return super().intercept_client_stream_sync(call_next, request, ctx)  # type: ignore[misc]
-
-    async def intercept_client_stream(self, call_next: Any, request: Any, ctx: Any) -> Any:
-        _add(ctx, await _keeper_of(self).token())
-        return await super().intercept_client_stream(call_next, request, ctx)  # type: ignore[misc]
-
-
-def _add(ctx: Any, token: str | None) -> None:
-    if token is not None:
-        ctx.request_headers[HEADER] = token
-
-
-def _stream(keeper: Any, begin: Callable[[], Any]) -> Any:
-    """Begin a stream at once if the token allows it, else when it is first read."""
-    return begin() if keeper.settled else _stream_after_renewal(keeper, begin)
-
-
-async def _stream_after_renewal(keeper: Any, begin: Callable[[], Any]) -> Any:
-    await keeper.token()
-    stream = begin()
-    try:
-        async for message in stream:
-            yield message
-    finally:
-        # Closing this one closes the SDK's, which ends the request.
-        await stream.aclose()
+        setattr(instance, routes.KEEPER, keeper)
+        instance.__class__ = attending(instance.__class__)
 
 
 # --- for programs --------------------------------------------------------------------------------
@@ -411,13 +231,13 @@ def _refresh(self: Any, force: bool = False) -> str | None:
     :return: the token; ``None`` if the sandbox needs none
     :raises TrafficAccessTokenError: there is none that could be used
     """
-    keeper = _keeper_of(self.connection_config)
+    keeper = routes.keeper_of(self.connection_config)
     token: str | None = _unkept(self, force) if keeper is None else keeper.token(force)
     return token
 
 
 async def _arefresh(self: Any, force: bool = False) -> str | None:
-    keeper = _keeper_of(self.connection_config)
+    keeper = routes.keeper_of(self.connection_config)
     token: str | None = _unkept(self, force) if keeper is None else await keeper.token(force)
     return token
 

@@ -38,7 +38,7 @@ print(ConnectionConfig(api_key="e2b_00").api_url)
 _PRINT_START_UP = """
 import sys
 modules = sorted(sys.modules)
-finders = [type(finder).__name__ for finder in sys.meta_path]
+finders = [getattr(finder, "__name__", "") for finder in sys.meta_path]
 import json
 print(json.dumps({"modules": modules, "finders": finders}))
 """
@@ -71,7 +71,7 @@ class StartUp:
 
     @property
     def sdk_finders(self) -> int:
-        return self.finders.count("SDKFinder")
+        return self.finders.count("kruise_autopatch.startup")
 
     @property
     def our_modules(self) -> set[str]:
