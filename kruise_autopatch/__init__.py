@@ -1,7 +1,8 @@
 """Move every URL of E2B's Python SDK to OpenKruise Agents' private, single-host protocol.
 
 This package is imported at interpreter start-up, so it imports nothing itself: the names of
-``kruise_autopatch.public`` are loaded on first use (PEP 562).
+``kruise_autopatch.public`` are loaded on first use (PEP 562). pytest would warn, in every run, that
+it cannot rewrite a package that start-up has imported; so to pytest we say PYTEST_DONT_REWRITE.
 """
 
 TYPE_CHECKING = False

@@ -99,15 +99,28 @@ class LocalManager:
             "E2B_API_KEY": self.api_key,
         }
 
-    def requests(self) -> list[dict[str, Any]]:
-        """Every request that the server has begun to answer, in that order."""
+    def requests(self, *, since: int = 0) -> list[dict[str, Any]]:
+        """Every request that the server has begun to answer, in that order.
+
+        `since` leaves out those that were there at an earlier `mark()`.
+        """
         if self._log is None:
             raise ValueError("the requests are not logged: LocalManager(request_log=False)")
         if not os.path.exists(self._log):
             return []
-        with open(self._log, encoding="utf-8") as log:
+        with open(self._log, "rb") as log:
+            if since:
+                # To the end of the line that was being written at the mark.
+                log.seek(since - 1)
+                log.readline()
             # A line without its end is still being written.
-            return [json.loads(line) for line in log if line.endswith("\n")]
+            return [json.loads(line) for line in log if line.endswith(b"\n")]
+
+    def mark(self) -> int:
+        """Now, for `requests(since=...)`."""
+        if self._log is None or not os.path.exists(self._log):
+            return 0
+        return os.path.getsize(self._log)
 
     def refuse_tokens(self, status: int, retry_after: int | None = None) -> None:
         """For tests: answer this to whoever asks for a traffic token, until `issue_tokens`."""
