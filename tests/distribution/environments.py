@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distribution
@@ -163,13 +164,29 @@ def copy_libraries(target: Path) -> None:
                 shutil.copy2(file.locate(), copy)
 
 
-def build(hook: str, source: Path, target: Path) -> Path:
+def build(
+    hook: str,
+    source: Path,
+    target: Path,
+    variables: Mapping[str, str] | None = None,
+    umask: int = -1,
+) -> Path:
     """What setuptools' build hook makes of ``source``, as a file in ``target``."""
     calling = "import sys; from setuptools import build_meta as backend; "
     calling += f"print(backend.{hook}(sys.argv[1]))"
     # Isolated, as in an installer: the backend must not count on the current directory.
-    done = _run([sys.executable, "-I", "-c", calling, target], {}, source)
+    done = _run([sys.executable, "-I", "-c", calling, target], variables or {}, source, umask)
     return target / done.stdout.splitlines()[-1]
+
+
+def unpack(sdist: Path, directory: Path) -> Path:
+    """The source tree in ``sdist``."""
+    with tarfile.open(sdist) as archive:
+        # The safe way where it exists: Python 3.12 and 3.13 warn about any other.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(directory)
+    (source,) = directory.iterdir()
+    return source
 
 
 def _pip(environment: Environment, verb: str, *what: str | Path) -> None:
@@ -190,7 +207,10 @@ TOOLS = {"pip": _pip, "uv": _uv}
 
 
 def _run(
-    command: Iterable[str | Path], variables: Mapping[str, str], directory: Path
+    command: Iterable[str | Path],
+    variables: Mapping[str, str],
+    directory: Path,
+    umask: int = -1,
 ) -> subprocess.CompletedProcess[str]:
     inherited = fresh.environment({**_INSTALLER_SETTINGS, **variables})
     done = subprocess.run(
@@ -205,6 +225,7 @@ def _run(
         text=True,
         timeout=_PATIENCE,
         check=False,
+        umask=umask,
     )
     assert done.returncode == 0, f"{done.args}\n{done.stdout}{done.stderr}"
     return done
