@@ -152,9 +152,11 @@ def user_environment(root: Path, libraries: Path) -> Environment:
     return _with_libraries(Environment(python, root, site_packages, variables), libraries)
 
 
-def copy_libraries(target: Path) -> None:
-    """Copy the SDK, pip, and what our package and its build need from the running environment."""
-    for library in _closure({OURS: {"e2b"}, "pip": set(), "setuptools": set(), "wheel": set()}):
+def copy_libraries(
+    target: Path, extra: str = "e2b", others: Iterable[str] = ("pip", "setuptools", "wheel")
+) -> None:
+    """Copy what our package needs with ``extra``, and others, from the running environment."""
+    for library in _closure({OURS: set(extra.split(",")), **{name: set() for name in others}}):
         for file in distribution(library).files or ():
             # virtualenv's seeds record byte code, and its directories, that need not be there.
             byte_code = file.suffix == ".pyc" or file.name == "__pycache__"
