@@ -130,7 +130,8 @@ def test_without_the_extra_the_error_says_how_to_install_it(tmp_path: Path) -> N
     done = run(tmp_path, source, variables={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 1
     assert 'pip install "kruise-autopatch[local]"' in done.stdout
-    assert "Traceback" not in done.stdout
+    # The message alone, without the code that raised it.
+    assert "pytest_plugin.py" not in done.stdout
 
 
 def test_a_run_that_does_not_use_it_loads_nothing_but_the_plugin_itself(tmp_path: Path) -> None:
