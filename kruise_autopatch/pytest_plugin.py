@@ -66,11 +66,15 @@ def kruise_autopatch(
 ) -> Iterator[LocalServer]:
     """A local sandbox-manager, to which the E2B SDK of this test leads. It isolates nothing."""
     server = LocalServer(kruise_autopatch_server)
+    variables = dict(os.environ)
     # The test's own `monkeypatch`: undone in one order, whichever of the two was first.
-    with _restored_patches():
-        _lead_to(server, monkeypatch)
-        _patch(server)
+    _lead_to(server, monkeypatch)
+    if find_spec("e2b") is None:
+        # Nothing to patch here. The programs that the test starts may have it.
         yield server
+    else:
+        with _patched(server.url.startswith("https:"), variables):
+            yield server
 
 
 def _lead_to(server: LocalServer, variables: pytest.MonkeyPatch) -> None:
@@ -85,36 +89,23 @@ def _lead_to(server: LocalServer, variables: pytest.MonkeyPatch) -> None:
             variables.setenv(name, f"{direct},{host}".lstrip(","))
 
 
-def _patch(server: LocalServer) -> None:
-    """Patch the SDK of this process, which may be imported; none at all is right, too."""
-    if find_spec("e2b") is not None:
-        from kruise_autopatch.activation import patch_e2b
-
-        patch_e2b(https=server.url.startswith("https:"))
-
-
 @contextmanager
-def _restored_patches() -> Iterator[None]:
-    """Leave the SDK as it was before: native, or with the settings that it had."""
+def _patched(https: bool, before: Mapping[str, str]) -> Iterator[None]:
+    """Patch the SDK, imported or not, and leave it as it was with the variables ``before``."""
     from kruise_autopatch import settings
     from kruise_autopatch.activation import patch_e2b, status, unpatch_e2b
 
-    before = status()
-    variables = {v.name: os.environ.get(v.name, "") for v in settings.VARIABLES}
+    previous = status()
+    patch_e2b(https=https)
     try:
         yield
     finally:
-        if before.enabled and find_spec("e2b") is not None:
-            chosen = before.settings or settings.from_environment(variables)
-            with _set(variables):
+        if previous.enabled:
+            # What patch_e2b takes from the variables, it is to take from those of before.
+            with pytest.MonkeyPatch.context() as environment:
+                for variable in settings.VARIABLES:
+                    environment.setenv(variable.name, before.get(variable.name, ""))
+                chosen = previous.settings or settings.from_environment(before)
                 patch_e2b(https=chosen.https, validate_key=chosen.validate_key)
         else:
             unpatch_e2b()
-
-
-@contextmanager
-def _set(variables: Mapping[str, str]) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in variables.items():
-            environment.setenv(name, value)
-        yield
