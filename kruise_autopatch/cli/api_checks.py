@@ -6,7 +6,7 @@ import base64
 import http.client
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -71,8 +71,15 @@ class Answer(NamedTuple):
 class Network:
     """Everything that is sent anywhere, for one environment."""
 
-    def __init__(self, environment: Mapping[str, str], timeout: float, e2b: str | None) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        timeout: float,
+        e2b: str | None,
+        hide: Callable[[str], str],
+    ) -> None:
         self._environment = environment
+        self._hide = hide
         self._timeout = timeout
         self._e2b = e2b
         self._key = environment.get("E2B_API_KEY", "")
@@ -126,7 +133,8 @@ class Network:
             # http.client refuses what no header can carry, before it sends anything.
             connection.request("GET", target, headers=headers)
             response = connection.getresponse()
-            body = response.read(_LARGEST_ANSWER).decode("utf-8", "replace")
+            # Whatever is shown of it later, no part of a secret is.
+            body = self._hide(response.read(_LARGEST_ANSWER).decode("utf-8", "replace"))
             received = {name.lower(): value for name, value in response.getheaders()}
             return Answer(response.status, received, body)
         finally:
@@ -177,7 +185,7 @@ class Network:
         self, api: Endpoint, api_url: str, answer: Answer
     ) -> tuple[State, str, str | None]:
         status = answer.status
-        if api.scheme == "http" and (_wants_https(answer) or _leads_to_https(answer)):
+        if api.scheme == "http" and (_wants_https(answer) or _leads_to_https(answer, api)):
             return "problem", f"{answer}: the server wants https", USE_HTTPS
         if 300 <= status < 400:
             where = answer.headers.get("location", "nowhere")
@@ -191,6 +199,8 @@ class Network:
             if not self._key:
                 return "note", "401, the server wants a key, and none is set", "set E2B_API_KEY."
             advice = "compare E2B_API_KEY with the Secret of this very server."
+            if _is_base64(self._key):
+                advice = "decode it: it looks like base64, as a Secret's manifest shows it."
             return "problem", f"{answer}: the server does not know the key", advice
         if status in (401, 403):
             text = f"{answer}: not from sandbox-manager, but from something before it"
@@ -240,13 +250,25 @@ def _wants_https(answer: Answer) -> bool:
     return answer.status in (400, 497) and "https" in answer.body.lower()
 
 
-def _leads_to_https(answer: Answer) -> bool:
-    location = answer.headers.get("location", "")
-    return 300 <= answer.status < 400 and location.startswith("https://")
+def _leads_to_https(answer: Answer, api: Endpoint) -> bool:
+    """Whether it is a redirect to the same host; to another one it leads to a login, mostly."""
+    to = endpoint(answer.headers.get("location", ""))
+    return bool(300 <= answer.status < 400 and to and to.scheme == "https" and to.host == api.host)
 
 
 def _count(sandboxes: list[Any]) -> str:
-    return "a sandbox is listed" if sandboxes else "no sandbox is listed"
+    if sandboxes:
+        return "a sandbox is listed"
+    return "no sandbox is listed, so the domain that the server names is not known"
+
+
+def _is_base64(key: str) -> bool:
+    """Whether it decodes to a text: by accident, hardly any key does."""
+    try:
+        decoded = base64.b64decode(key, validate=True).decode("ascii").strip()
+    except ValueError:
+        return False
+    return decoded.isprintable() and bool(decoded)
 
 
 def _check_reply_domain(

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from kruise_autopatch import protocol, routing, settings
 from kruise_autopatch.cli import sdk_checks, start_up_checks, variable_checks
 from kruise_autopatch.cli.api_checks import Network
-from kruise_autopatch.cli.findings import Censor, Finding
+from kruise_autopatch.cli.censor import Censor
+from kruise_autopatch.cli.findings import Finding
 from kruise_autopatch.errors import ConfigurationError
 
 
@@ -17,11 +18,13 @@ def examine(environment: Mapping[str, str], *, offline: bool, timeout: float) ->
     :param timeout: seconds, for each step on the network
     """
     censor = Censor(environment)
-    for finding in _examine(environment, offline, timeout):
-        yield censor.finding(finding)
+    for finding in _examine(environment, offline, timeout, censor):
+        yield finding.rewritten(censor)
 
 
-def _examine(environment: Mapping[str, str], offline: bool, timeout: float) -> Iterator[Finding]:
+def _examine(
+    environment: Mapping[str, str], offline: bool, timeout: float, censor: Censor
+) -> Iterator[Finding]:
     yield from start_up_checks.check(environment)
     yield from variable_checks.check(environment)
     sdk = sdk_checks.examine(environment)
@@ -38,7 +41,8 @@ def _examine(environment: Mapping[str, str], offline: bool, timeout: float) -> I
         text = f"the network is left out: {api_url} is E2B's own cloud"
         yield Finding("network", "note", text)
         return
-    yield from Network(environment, timeout, sdk.e2b).check(api_url, sdk.sandbox_url)
+    network = Network(environment, timeout, sdk.e2b, censor.hide)
+    yield from network.check(api_url, sdk.sandbox_url)
 
 
 def _api_url_without_sdk(environment: Mapping[str, str]) -> str | None:

@@ -106,18 +106,22 @@ def _seconds(text: str) -> float:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from kruise_autopatch.cli import doctor, findings
+    from kruise_autopatch.cli import doctor, findings, terminal
 
     if hasattr(sys.stdout, "reconfigure"):
         # A log's encoding may lack some character of a certificate's name.
         sys.stdout.reconfigure(errors="replace")
+    view = terminal.View.of(sys.stdout, os.environ) if sys.stdout.isatty() else None
     found = []
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for finding in doctor.examine(os.environ, offline=options.offline, timeout=options.timeout):
         found.append(finding)
         if not options.json:
-            print(findings.line(finding, colour=colour), flush=True)
-    print(findings.as_json(found) if options.json else findings.summary(found), flush=True)
+            lines = view.lines(finding) if view else [findings.line(finding)]
+            print("\n".join(lines), flush=True)
+    if options.json:
+        print(findings.as_json(found))
+    else:
+        print(f"\n{view.summary(found) if view else findings.counted(found)}")
     return 0 if findings.succeeded(found) else 1
 
 

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 # Days before its end at which a certificate is worth a note.
 _SOON = 14
+# What other libraries read, and people therefore set.
+_OTHER_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 # Older releases of e2b take no proxy from the environment.
 _USES_PROXIES = (2, 38)
 
@@ -190,6 +192,9 @@ class Reach:
             advice = "set E2B_DOMAIN to a name in the certificate, or get one for this name."
         else:
             advice = "set SSL_CERT_FILE to a file with the certificate of the CA that issued it."
+            ignored = [name for name in _OTHER_BUNDLES if self._environment.get(name)]
+            if ignored:
+                advice = f"{advice[:-1]}; the SDK does not read {', '.join(ignored)}."
         return Finding("tls", "problem", text, advice)
 
     def _unverified(self) -> dict[str, Any]:

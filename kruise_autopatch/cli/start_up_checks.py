@@ -38,8 +38,7 @@ def check(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield from _check_interpreter(environment)
     directories = site_directories()
     root = package_root()
-    text = f"kruise_autopatch is in {root}; site-packages: {', '.join(directories) or 'none'}"
-    yield Finding("site-packages", "ok", text, details=directories)
+    yield _describe_packages(root, directories)
 
     injected = _is_injected(environment)
     for name in START_UP_FILES:
@@ -59,6 +58,15 @@ def _check_interpreter(environment: Mapping[str, str]) -> Iterator[Finding]:
             "run the doctor with the interpreter of your program:"
             " python -m kruise_autopatch doctor.",
         )
+
+
+def _describe_packages(root: str, directories: Sequence[str]) -> Finding:
+    if any(_same(root, directory) for directory in directories):
+        text = f"kruise_autopatch is in {root}, this interpreter's site-packages"
+    else:
+        listed = ", ".join(directories) or "none"
+        text = f"kruise_autopatch is in {root}; this interpreter's site-packages: {listed}"
+    return Finding("site-packages", "ok", text, details=directories)
 
 
 def site_directories() -> list[str]:
@@ -99,10 +107,14 @@ def _check_file(
         text = f"{elsewhere} is there, but that is no directory whose start-up files are processed"
     else:
         text = f"{name} is in no site-packages directory of this interpreter"
-    # Of the two, each interpreter needs one; and none below `kruise-autopatch run`.
-    needed = name.endswith(".start") == (sys.version_info >= _READS_START) and not injected
+    needed = name == _needed() and not injected
     advice = _OTHER_WAYS if needed else None
     yield Finding(name, "problem" if needed else "note", text, advice)
+
+
+def _needed() -> str:
+    """Of the two, each interpreter needs one; and none below ``kruise-autopatch run``."""
+    return "kruise_autopatch" + (".start" if sys.version_info >= _READS_START else ".pth")
 
 
 def _content(path: Path) -> str | None:
@@ -135,7 +147,9 @@ def _why_not(environment: Mapping[str, str], root: str, directories: Sequence[st
     if sys.flags.no_site:
         return "-S stops Python from processing any start-up file"
     if any(_same(root, directory) for directory in directories):
-        return f"{root} is processed, but without our start-up file"
+        if not os.path.isfile(os.path.join(root, _needed())):
+            return f"{root} is processed, but without our start-up file"
+        return f"Python has passed over {_needed()}, or it does not do what it should"
     if os.path.isfile(root):
         return f"{root} is a zip archive, whose start-up files are not processed"
     user = site.getusersitepackages()

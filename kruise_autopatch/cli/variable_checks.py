@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from kruise_autopatch import protocol, settings
 from kruise_autopatch.api_keys import decode_api_key, encode_api_key
-from kruise_autopatch.cli.findings import SECRETS, Finding, State, divided
+from kruise_autopatch.cli.censor import SECRETS
+from kruise_autopatch.cli.findings import Finding, State, divided
 from kruise_autopatch.errors import ConfigurationError
 from kruise_autopatch.settings import Variable
 
@@ -18,6 +20,27 @@ _SDK_VARIABLES = {
     "E2B_VOLUME_API_URL": "wins over the domain, for volumes",
 }
 _FALSE = ("", "0", "false")
+
+# What else e2b reads, in some release; a name that is close to one of these is a slip.
+_OTHER_SDK_VARIABLES = (
+    "E2B_API_KEY",
+    "E2B_ACCESS_TOKEN",
+    "E2B_CONNECTION_RETRIES",
+    "E2B_DEBUG",
+    "E2B_DOMAIN",
+    "E2B_ENVD_POOL_SHARDS",
+    "E2B_HTTP_VERSION",
+    "E2B_KEEPALIVE_EXPIRY",
+    "E2B_MAX_CONNECTIONS",
+    "E2B_MAX_KEEPALIVE_CONNECTIONS",
+    "E2B_STREAMS_PER_CONNECTION",
+    "E2B_VALIDATE_API_KEY",
+)
+
+# Kubernetes sets these for a Service whose name begins with kruise-e2b or e2b.
+_SERVICE_LINK = re.compile(
+    r"\w+_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)"
+)
 
 _ENCODED_PREFIX = encode_api_key("x")[:14]
 
@@ -40,6 +63,10 @@ def check(environment: Mapping[str, str]) -> Iterator[Finding]:
             f"E2B_DEBUG={environment['E2B_DEBUG']}: the SDK talks to localhost, natively",
             "unset it.",
         )
+    if environment.get("SSL_CERT_FILE"):
+        bundle = environment["SSL_CERT_FILE"]
+        text = f"SSL_CERT_FILE={bundle}: the only certificates that are trusted"
+        yield Finding(_id("SSL_CERT_FILE"), "ok", text)
     yield _check_key(environment)
     token = environment.get("E2B_ACCESS_TOKEN")
     if token:
@@ -61,7 +88,7 @@ def _check_patch(environment: Mapping[str, str]) -> Finding:
         _id(variable.name),
         "problem",
         f"{_shown(environment, variable)}: off, the SDK stays native",
-        f"set {variable.name}=1, before the interpreter starts.",
+        f"set {variable.name}=1 before the interpreter starts; in a shell, export it.",
     )
 
 
@@ -93,13 +120,26 @@ def _shown(environment: Mapping[str, str], variable: Variable) -> str:
 
 
 def _unknown(environment: Mapping[str, str]) -> Iterator[Finding]:
-    known = [variable.name for variable in settings.VARIABLES]
+    """Names of ours that do not exist, and names that are close to one that does."""
+    ours = [variable.name for variable in settings.VARIABLES]
+    theirs = [*_SDK_VARIABLES, *_OTHER_SDK_VARIABLES]
     for name in sorted(environment):
-        if name.startswith("KRUISE_E2B_") and name not in known:
-            (close, *_) = [*difflib.get_close_matches(name, known, 1, 0.8), None]
-            advice = f"did you mean {close}?" if close else "unset it, or upgrade kruise-autopatch."
+        if name in ours or name in theirs or _SERVICE_LINK.fullmatch(name):
+            continue
+        prefixed = name.startswith("KRUISE_E2B_")
+        close = _closest(name.upper(), [*ours, *(() if prefixed else theirs)])
+        if prefixed or close in ours:
             text = f"{name} is set, but there is no such variable"
+            advice = f"did you mean {close}?" if close else "unset it, or upgrade kruise-autopatch."
             yield Finding(_id(name), "problem", text, advice)
+        elif close:
+            text = f"{name} is set, but e2b knows no such variable"
+            yield Finding(_id(name), "note", text, f"did you mean {close}?")
+
+
+def _closest(name: str, names: Sequence[str]) -> str | None:
+    (close, *_) = [*difflib.get_close_matches(name, names, 1, 0.85), None]
+    return close
 
 
 def _check_domain(environment: Mapping[str, str]) -> Finding:
@@ -144,6 +184,12 @@ def _check_key(environment: Mapping[str, str]) -> Finding:
     if key != key.strip():
         text += ", with a space or a line break at an end"
         advice = "remove it; often it is the newline of a Secret that was made from a file."
+    elif key[0] == key[-1] and key[0] in "'\"":
+        text += ", with quotation marks around it"
+        advice = "remove them; docker's --env-file, for one, takes them for a part of the value."
+    elif key.startswith(("$(", "${", "{{")):
+        text += ", and looks like a reference that nobody has resolved"
+        advice = "look at what should have put the key in its place."
     elif not (key.isascii() and key.isprintable()):
         text += ", with characters that no HTTP header can carry"
     elif not key.startswith(_ENCODED_PREFIX):

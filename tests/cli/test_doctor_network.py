@@ -114,7 +114,7 @@ ANSWERS = [
     (Reply(407, "", (("Via", "1.1 squid"),)), "the proxy wants credentials"),
     (Reply(407, "", (("Via", "1.1 squid"),)), "via: 1.1 squid"),
     (Reply(302, "", (("Location", "/login"),)), "a redirect to /login"),
-    (Reply(308, "", (("Location", "https://kruise.test/"),)), "KRUISE_E2B_HTTPS=1"),
+    (Reply(308, "", (("Location", "https://127.0.0.1/"),)), "KRUISE_E2B_HTTPS=1"),
     (Reply(400, "The plain HTTP request was sent to HTTPS port"), "KRUISE_E2B_HTTPS=1"),
     (Reply(400, "Client sent an HTTP request to an HTTPS server.\n"), "KRUISE_E2B_HTTPS=1"),
     (Reply(502, "bad gateway"), "no healthy sandbox-manager"),
@@ -155,6 +155,31 @@ def test_a_key_that_a_server_repeats_is_not_printed() -> None:
             assert "<E2B_API_KEY>" in done.stdout
             assert KEY not in done.stdout + done.stderr
             assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("html", ["", "<html>"])
+def test_a_key_that_a_server_repeats_is_not_printed_in_part(html: str) -> None:
+    # Only the beginning of an answer is shown.
+    reply = Reply(403, f"{html}{'x' * 88} {KEY}")
+    with Answering(lambda path: reply) as server:
+        report = examine({**HTTP, "E2B_DOMAIN": server.domain})
+    assert "x" * 88 in report.text
+    assert KEY[:4] not in report.text
+
+
+def test_where_a_redirect_leads_is_shown_without_its_query() -> None:
+    reply = Reply(302, "", (("Location", "https://login.test/?state=secret-state"),))
+    with Answering(lambda path: reply) as server:
+        report = examine({**HTTP, "E2B_DOMAIN": server.domain})
+    assert "https://login.test/?state=<hidden>" in report.line("api")
+    assert "secret-state" not in report.text
+
+
+def test_a_key_that_is_still_in_base64() -> None:
+    with Answering(lambda path: Reply(401, INVALID_KEY)) as server:
+        variables = {**HTTP, "E2B_DOMAIN": server.domain, "E2B_API_KEY": "c29tZS1hcGkta2V5Cg=="}
+        report = examine(variables)
+    assert "decode it: it looks like base64" in report.line("api")
 
 
 def test_a_key_that_no_request_can_carry_is_not_sent() -> None:
@@ -239,10 +264,12 @@ def test_https_to_a_port_that_speaks_http(manager: LocalManager) -> None:
 def test_a_certificate_that_is_not_trusted(authority: trustme.CA) -> None:
     tls = _served(authority.issue_cert("127.0.0.1"))
     with Answering(lambda path: Reply(200, "[]"), tls) as server:
-        report = examine({**HTTPS, "E2B_DOMAIN": server.domain})
+        variables = {**HTTPS, "E2B_DOMAIN": server.domain, "REQUESTS_CA_BUNDLE": "/etc/ca.pem"}
+        report = examine(variables)
     assert report.state("tls") == "problem"
     assert "for 127.0.0.1, by The Tests" in report.line("tls")
     assert "set SSL_CERT_FILE" in report.line("tls")
+    assert "the SDK does not read REQUESTS_CA_BUNDLE" in report.line("tls")
     # The key must not have been sent to it.
     assert server.requests == []
 
