@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -53,11 +54,19 @@ def run(command: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
     sys.stderr.flush()
     try:
         if os.name == "posix":
+            _restore_signals()
             os.execvpe(command[0], list(command), dict(variables))
         # Elsewhere exec would return to the shell before the program has ended.
         sys.exit(subprocess.call(list(command), env=dict(variables)))
     except OSError as error:
         raise _explained(command[0], error) from error
+
+
+def _restore_signals() -> None:
+    """Undo what Python has ignored for itself: what is ignored stays so in the program."""
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 def _explained(program: str, error: OSError) -> CannotRun:

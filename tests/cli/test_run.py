@@ -98,16 +98,17 @@ def test_child_processes_are_patched_too(
 ) -> None:
     script = tmp_path / "program.py"
     script.write_text(
-        "import multiprocessing, subprocess, sys\n"
+        "import multiprocessing, os, subprocess, sys\n"
         f"CODE = {PRINT_API_URL!r}\n"
         "def work(): exec(CODE)\n"
         "if __name__ == '__main__':\n"
         "    subprocess.run([sys.executable, '-c', CODE], check=True)\n"
         "    context = multiprocessing.get_context('spawn')\n"
         "    process = context.Process(target=work); process.start(); process.join()\n"
+        "    os.execv(sys.executable, [sys.executable, '-c', CODE])\n"
     )
     command = [bare, *RUN, "--no-https", "--domain=kruise.test", bare, str(script)]
-    assert output(command, path(target, sdk_only)).splitlines() == [PRIVATE, PRIVATE]
+    assert output(command, path(target, sdk_only)).splitlines() == [PRIVATE] * 3
 
 
 # --- variables ------------------------------------------------------------------------------
@@ -215,6 +216,13 @@ def test_a_signal_reaches_the_program() -> None:
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(signal.SIGTERM)
     assert process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_no_signal_is_ignored_that_the_program_would_get() -> None:
+    # yes ends silently by SIGPIPE; ignoring that, it complains, or goes on for ever.
+    done = fresh.run([*RUN, "--", "sh", "-c", "yes | head -n 1"])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "y\n", "")
 
 
 def test_without_two_dashes_the_programs_options_are_the_programs() -> None:
