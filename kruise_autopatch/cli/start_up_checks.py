@@ -62,7 +62,7 @@ def _check_interpreter(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 def _describe_packages(root: str, directories: Sequence[str]) -> Finding:
     if any(_same(root, directory) for directory in directories):
-        text = f"kruise_autopatch is in {root}, this interpreter's site-packages"
+        text = f"kruise_autopatch is installed in {root}"
     else:
         listed = ", ".join(directories) or "none"
         text = f"kruise_autopatch is in {root}; this interpreter's site-packages: {listed}"
