@@ -255,3 +255,18 @@ result = [before, urls()]
     before, after = fresh.value(code, {"E2B_DOMAIN": "kruise.test"})
     assert before[0] == f"{'https' if https else 'http'}://kruise.test/kruise/api"
     assert after == before
+
+
+def test_on_top_of_openkruises_own_patch_every_url_is_the_same() -> None:
+    code = f"""
+{HAND_CALLED_PATCH}{URLS_OF_A_SANDBOX}
+from kruise_autopatch import patch_e2b, unpatch_e2b
+patch_e2b(False)
+before = urls()
+unpatch_e2b()
+openkruise_patch(False)
+patch_e2b(False)
+result = [before, urls()]
+"""
+    before, after = fresh.value(code, {"E2B_DOMAIN": "kruise.test"})
+    assert after == before

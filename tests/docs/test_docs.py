@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kruise_autopatch import settings, versions
+from kruise_autopatch.cli import main
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 READMES = sorted(CHECKOUT.glob("README*.md"))
@@ -117,6 +118,34 @@ def test_every_python_block_compiles(name: str, block: str) -> None:
 def test_every_fence_says_what_is_in_it(page: Path) -> None:
     openings = re.findall(r"^```(.*)$", page.read_text("utf-8"), re.M)[::2]
     assert all(openings)
+
+
+@each_page
+def test_every_page_has_one_title_and_no_heading_twice(page: Path) -> None:
+    headings = re.findall(r"^(#+ .*)$", FENCE.sub("", page.read_text("utf-8")), re.M)
+    assert [heading for heading in headings if heading.startswith("# ")] == headings[:1]
+    assert len(set(headings)) == len(headings)
+
+
+def test_the_command_lines_page_has_every_command_and_option() -> None:
+    page = text_of("docs/command-line.md")
+    (commands,) = (a for a in main._parser()._actions if isinstance(a.choices, dict))
+    for name, parser in commands.choices.items():
+        assert re.search(rf"^## .*\b{name}\b", page, re.M)
+        for action in parser._actions:
+            for option in set(action.option_strings) - {"-h", "--help"}:
+                assert re.search(rf"`[^`]*{option}\b", page), f"{name} {option}"
+
+
+def test_every_picture_is_shown_and_described() -> None:
+    shown = {
+        path: description
+        for page in PAGES
+        for description, path in re.findall(r"!\[(.*?)\]\((.*?)\)", page.read_text("utf-8"))
+    }
+    pictures = {f"pictures/{path.name}" for path in (CHECKOUT / "docs" / "pictures").iterdir()}
+    assert set(shown) == pictures
+    assert all(shown.values())
 
 
 def test_the_surfaces_page_lists_every_surface_that_is_tested() -> None:
