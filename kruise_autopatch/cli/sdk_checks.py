@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from kruise_autopatch import versions
 from kruise_autopatch.cli.child import ChildFailed, ask, package_root
 from kruise_autopatch.cli.findings import Finding
+from kruise_autopatch.finder import WATCHED
+from kruise_autopatch.protocol import parse_api_url
 
 _PROBE = """
 try:
@@ -34,9 +37,12 @@ def examine(environment: Mapping[str, str]) -> SDK:
     try:
         report, _ = ask(_PROBE, environment, package_root())
     except ChildFailed as error:
-        text = f"the SDK could not be examined ({error})"
-        return SDK((Finding("sdk", "problem", text, "import e2b by hand to see more."),))
-    findings = (*_packages(report["packages"]), *_urls(report))
+        # One of our own errors says itself what to do.
+        reason, semicolon, advice = str(error).partition("; run ")
+        text = f"the SDK could not be examined ({reason})"
+        advice = f"run {advice}" if semicolon else "import e2b by hand to see more."
+        return SDK((Finding("sdk", "problem", text, advice),))
+    findings = (*_packages(report["packages"]), *_namesakes(Path.cwd()), *_urls(report))
     private = report["private"]
     version = report["packages"].get("e2b", {}).get("version")
     return SDK(findings, private.get("api"), private.get("sandbox"), version)
@@ -53,6 +59,15 @@ def _packages(packages: Mapping[str, Any]) -> Iterator[Finding]:
         )
     for name, package in packages.items():
         yield _package(name, package)
+
+
+def _namesakes(directory: Path) -> Iterator[Finding]:
+    """What a program that is started in this directory might import instead."""
+    for name in WATCHED:
+        for path in (directory / f"{name}.py", directory / name / "__init__.py"):
+            if path.is_file():
+                text = f"{path} hides the SDK from programs that are started in its directory"
+                yield Finding(f"sdk:{name}:namesake", "note", text, "rename it.")
 
 
 def _package(name: str, package: Mapping[str, Any]) -> Finding:
@@ -94,7 +109,9 @@ def _urls(report: Mapping[str, Any]) -> Iterator[Finding]:
     for key, what in (("api", "the API"), ("sandbox", "files and commands"), ("host", "port 3000")):
         before, after = native.get(key), private[key]
         check = f"url:{key}"
-        if before == after:
+        if before == after and key == "api" and parse_api_url(after):
+            yield Finding(check, "ok", f"{what}: {after}, as E2B_API_URL says")
+        elif before == after:
             advice = "see E2B_DOMAIN, E2B_DEBUG, E2B_API_URL and E2B_SANDBOX_URL above."
             yield Finding(check, "note", f"{what}: {after}, the same as natively", advice)
         else:

@@ -29,6 +29,7 @@ _OTHER_WAYS = (
     "install it into the environment of the program, or start the program with"
     " kruise-autopatch run, or call kruise_autopatch.patch_e2b() in it."
 )
+_WITHOUT_SITE = "leave -S out, or call kruise_autopatch.patch_e2b() in the program."
 
 _RUNS_HOOK = "import json; print(json.dumps('kruise_autopatch.startup' in sys.modules))"
 
@@ -42,7 +43,7 @@ def check(environment: Mapping[str, str]) -> Iterator[Finding]:
 
     injected = _is_injected(environment)
     for name in START_UP_FILES:
-        yield from _check_file(name, directories, root, injected)
+        yield from _check_file(name, directories, root)
     yield _check_hook(environment, root, directories, injected)
 
 
@@ -90,9 +91,7 @@ def _is_injection(entry: str) -> bool:
     return entry == INJECTED or os.path.normpath(entry).endswith(tail)
 
 
-def _check_file(
-    name: str, directories: Sequence[str], root: str, injected: bool
-) -> Iterator[Finding]:
+def _check_file(name: str, directories: Sequence[str], root: str) -> Iterator[Finding]:
     found = [path for path in (Path(d, name) for d in directories) if path.is_file()]
     for path in found:
         if _content(path) == START_UP_FILES[name]:
@@ -107,13 +106,12 @@ def _check_file(
         text = f"{elsewhere} is there, but that is no directory whose start-up files are processed"
     else:
         text = f"{name} is in no site-packages directory of this interpreter"
-    needed = name == _needed() and not injected
-    advice = _OTHER_WAYS if needed else None
-    yield Finding(name, "problem" if needed else "note", text, advice)
+    # Whether that matters is for the check of the hook to say.
+    yield Finding(name, "note", text)
 
 
 def _needed() -> str:
-    """Of the two, each interpreter needs one; and none below ``kruise-autopatch run``."""
+    """Of the two, each interpreter needs one."""
     return "kruise_autopatch" + (".start" if sys.version_info >= _READS_START else ".pth")
 
 
@@ -140,7 +138,8 @@ def _check_hook(
         text = f"the hook fails at start-up: {last_line(errors)}"
         return Finding("hook", "problem", text, _REINSTALL)
     reason = _why_not(environment, root, directories)
-    return Finding("hook", "problem", f"the hook does not run: {reason}", _OTHER_WAYS)
+    advice = _WITHOUT_SITE if sys.flags.no_site else _OTHER_WAYS
+    return Finding("hook", "problem", f"the hook does not run: {reason}", advice)
 
 
 def _why_not(environment: Mapping[str, str], root: str, directories: Sequence[str]) -> str:

@@ -33,19 +33,18 @@ class Report(NamedTuple):
 
 
 def run(
-    command: Sequence[str], variables: Mapping[str, str] | None = None, **options: Any
+    command: Sequence[str], variables: Mapping[str, str] | None = None, cwd: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """``fresh.run`` for any command."""
     with tempfile.TemporaryDirectory() as elsewhere:
         return subprocess.run(
             list(command),
             env=fresh.environment(variables),
-            cwd=elsewhere,
+            cwd=cwd or elsewhere,
             capture_output=True,
             text=True,
             timeout=_PATIENCE,
             check=False,
-            **options,
         )
 
 

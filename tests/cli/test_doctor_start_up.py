@@ -38,7 +38,8 @@ def test_without_site_nothing_is_processed() -> None:
     report = examine({"PYTHONPATH": str(SITE_PACKAGES)}, "--offline", flags=["-S"])
     assert report.state("hook") == "problem"
     assert "-S stops Python" in report.line("hook")
-    assert "kruise-autopatch run" in report.line("hook")
+    # kruise-autopatch run would not help.
+    assert "leave -S out" in report.line("hook")
     assert report.status == 1
 
 
@@ -48,7 +49,8 @@ def test_a_target_directory_on_pythonpath_is_not_processed(bare: str, target: Pa
     assert report.state("hook") == "problem"
     assert "on PYTHONPATH (or from pip --target)" in report.line("hook")
     assert "no directory whose start-up files" in report.line("kruise_autopatch.pth")
-    assert report.state("kruise_autopatch.pth") == "problem"
+    assert report.state("kruise_autopatch.pth") == "note"
+    assert "kruise-autopatch run" in report.line("hook")
 
 
 def test_a_zip_archive_is_not_processed(bare: str, target: Path, tmp_path: Path) -> None:
@@ -96,7 +98,8 @@ def test_start_up_files_that_are_gone(new_environment: Callable[[], Environment]
         (environment.site_packages / name).unlink()
     report = examine({}, "--offline", python=environment.python)
     needed = "kruise_autopatch" + (".start" if sys.version_info >= (3, 15) else ".pth")
-    assert report.state(needed) == "problem"
+    assert report.state(needed) == "note"
+    assert report.state("hook") == "problem"
     assert "without our start-up file" in report.line("hook")
 
 
@@ -149,6 +152,28 @@ def test_an_sdk_that_is_newer_than_what_was_proved(tmp_path: Path) -> None:
     assert report.state("sdk:e2b") == "note"
     assert "e2b 99.1.0: " in report.line("sdk:e2b")
     assert f"{NEWEST_PROVED['e2b']} is the newest that is proved" in report.line("sdk:e2b")
+
+
+@pytest.mark.parametrize("name", ["e2b.py", "e2b_desktop/__init__.py"])
+def test_a_file_that_hides_the_sdk(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    done = doctoring.run(
+        [sys.executable, *doctoring.DOCTOR, "--json", "--offline"], cwd=str(tmp_path)
+    )
+    report = doctoring.report_of(done)
+    check = f"sdk:{name.partition('/')[0].partition('.')[0]}:namesake"
+    assert report.state(check) == "note"
+    assert f"{path} hides the SDK" in report.line(check)
+
+
+def test_without_wrapt_the_advice_is_to_install_it(tmp_path: Path) -> None:
+    (tmp_path / "wrapt.py").write_text("raise ImportError('broken on purpose')")
+    report = examine({"PYTHONPATH": str(tmp_path)}, "--offline")
+    assert report.state("sdk") == "problem"
+    assert "needs wrapt" in report.findings["sdk"]["text"]
+    assert report.findings["sdk"]["next"].startswith("run pip install --force-reinstall")
 
 
 @pytest.mark.parametrize(

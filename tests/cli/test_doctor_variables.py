@@ -71,6 +71,12 @@ def test_urls_that_a_variable_keeps_native_are_pointed_out() -> None:
     assert "the same as natively" in report.line("url:api")
 
 
+def test_an_api_url_of_the_private_form_is_no_reason_to_worry() -> None:
+    report = examine({**ON, "E2B_API_URL": "http://kruise.test/kruise/api"}, "--offline")
+    assert report.state("url:api") == "ok"
+    assert "http://kruise.test/kruise/api, as E2B_API_URL says" in report.line("url:api")
+
+
 def test_variables_that_kubernetes_sets_for_a_service_are_no_mistakes() -> None:
     links = {
         "KRUISE_E2B_MANAGER_SERVICE_HOST": "10.0.0.7",
