@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import re
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,8 @@ from kruise_autopatch.cli.network_checks import (
     USE_HTTPS,
     Endpoint,
     Reach,
+    accepted,
+    after_refusal,
     endpoint,
     proxy_for,
     speaks_https,
@@ -37,6 +40,7 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: str
+    certificate: Mapping[str, Any] | None = None
 
     @property
     def is_page(self) -> bool:
@@ -119,6 +123,9 @@ class Network:
         except (OSError, http.client.HTTPException, ValueError) as error:
             yield self._no_answer(api, error)
             return
+        if answer.certificate and proxy_for(api, self._e2b):
+            # Up to here only the way to the proxy was looked at.
+            yield accepted(answer.certificate)
         yield self._meaning(api, api_url, answer)
         if answer.status == 200 and isinstance(answer.parsed, list):
             yield from _check_reply_domain(api_url, answer.parsed, self._environment)
@@ -130,13 +137,16 @@ class Network:
         assert to is not None
         connection, target, headers = self._prepared(url, to)
         try:
+            connection.connect()
+            secured = connection.sock if isinstance(connection.sock, ssl.SSLSocket) else None
+            certificate = secured.getpeercert() if secured else None
             # http.client refuses what no header can carry, before it sends anything.
             connection.request("GET", target, headers=headers)
             response = connection.getresponse()
             # Whatever is shown of it later, no part of a secret is.
             body = self._hide(response.read(_LARGEST_ANSWER).decode("utf-8", "replace"))
             received = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, received, body)
+            return Answer(response.status, received, body, certificate)
         finally:
             connection.close()
 
@@ -170,7 +180,15 @@ class Network:
     def _no_answer(self, api: Endpoint, error: Exception) -> Finding:
         if api.scheme == "http" and speaks_https(api, self._timeout):
             return Finding("api", "problem", f"{api} speaks https, not http", USE_HTTPS)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            text = f"the certificate of {api} is refused: {error.verify_message}"
+            if proxy_for(api, self._e2b):
+                text += "; it may be the proxy's own"
+            return Finding("tls", "problem", text, after_refusal(error, self._environment))
         reason = str(error) or type(error).__name__
+        if "Tunnel connection failed" in reason:
+            text = f"the proxy does not open the way to {api}: {reason}"
+            return Finding("api", "problem", text, "see HTTPS_PROXY, NO_PROXY.")
         text = f"{api} does not answer the request: {reason}"
         advice = "look whether sandbox-manager is ready, and what is between it and here."
         return Finding("api", "problem", text, advice)

@@ -170,7 +170,7 @@ class Reach:
                 return Finding("tls", "problem", text, USE_HTTP)
             text = f"{self._to} accepts no TLS connection: {_reason(error)}"
             return Finding("tls", "problem", text, "look at the server's TLS settings.")
-        return _accepted(certificate)
+        return accepted(certificate)
 
     def _certificate(self, context: ssl.SSLContext) -> dict[str, Any]:
         with self._secured(context) as secured:
@@ -185,17 +185,7 @@ class Reach:
         with contextlib.suppress(Exception):
             shown = within(self._timeout, self._unverified)
             text += f" ({_described(shown)})"
-        code = error.verify_code
-        if code == _EXPIRED:
-            advice = "renew the certificate, or correct this machine's clock."
-        elif code in _WRONG_NAME:
-            advice = "set E2B_DOMAIN to a name in the certificate, or get one for this name."
-        else:
-            advice = "set SSL_CERT_FILE to a file with the certificate of the CA that issued it."
-            ignored = [name for name in _OTHER_BUNDLES if self._environment.get(name)]
-            if ignored:
-                advice = f"{advice[:-1]}; the SDK does not read {', '.join(ignored)}."
-        return Finding("tls", "problem", text, advice)
+        return Finding("tls", "problem", text, after_refusal(error, self._environment))
 
     def _unverified(self) -> dict[str, Any]:
         """The certificate as it is, for a description."""
@@ -268,7 +258,18 @@ def speaks_https(to: Endpoint, timeout: float) -> bool:
         return False
 
 
-def _accepted(certificate: Mapping[str, Any]) -> Finding:
+def after_refusal(error: ssl.SSLCertVerificationError, environment: Mapping[str, str]) -> str:
+    """What to do about a certificate that is refused."""
+    if error.verify_code == _EXPIRED:
+        return "renew the certificate, or correct this machine's clock."
+    if error.verify_code in _WRONG_NAME:
+        return "set E2B_DOMAIN to a name in the certificate, or get one for this name."
+    advice = "set SSL_CERT_FILE to a file with the certificate of the CA that issued it"
+    ignored = [name for name in _OTHER_BUNDLES if environment.get(name)]
+    return f"{advice}; the SDK does not read {', '.join(ignored)}." if ignored else f"{advice}."
+
+
+def accepted(certificate: Mapping[str, Any]) -> Finding:
     text = f"the certificate is trusted ({_described(certificate)})"
     days = (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / 86400
     if days < _SOON:

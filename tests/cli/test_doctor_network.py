@@ -14,7 +14,7 @@ from pathlib import Path
 import fresh
 import pytest
 import trustme
-from answering import Answering, Reply, raw
+from answering import Answering, Proxy, Reply, raw
 from doctoring import DOCTOR, examine
 
 from kruise_autopatch.local import LocalManager
@@ -312,9 +312,12 @@ def test_a_bundle_that_does_not_exist(authority: trustme.CA, tmp_path: Path) -> 
 # --- proxies ---------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(
-    tuple(map(int, version("e2b").split(".")[:2])) < (2, 38), reason="it uses no proxy"
+uses_proxies = pytest.mark.skipif(
+    tuple(map(int, version("e2b").split(".")[:2])) < (2, 38), reason="this SDK uses no proxy"
 )
+
+
+@uses_proxies
 def test_a_proxy_between(manager: LocalManager) -> None:
     with Answering(lambda path: Reply(502, "unknown host")) as proxy:
         variables = {
@@ -331,6 +334,33 @@ def test_a_proxy_between(manager: LocalManager) -> None:
     assert path == f"{manager.url}/kruise/api/v2/sandboxes?limit=1"
     assert headers["Proxy-Authorization"].startswith("Basic ")
     assert bypassed.status == 0
+
+
+@uses_proxies
+def test_the_certificate_behind_a_proxy(certificates: dict[str, str]) -> None:
+    options = {"certfile": certificates["chain"], "keyfile": certificates["key"]}
+    with LocalManager(**options) as manager, Proxy() as proxy:
+        variables = {**manager.environment(), "HTTPS_PROXY": f"http://{proxy.domain}"}
+        trusted = examine({**variables, "SSL_CERT_FILE": certificates["authority"]})
+        refused = examine(variables)
+    assert trusted.status == 0, trusted.text
+    assert "trusted (for localhost, 127.0.0.1, by trustme" in trusted.line("tls")
+    assert manager.domain in proxy.tunnels
+    assert refused.state("tls") == "problem"
+    assert "it may be the proxy's own" in refused.line("tls")
+    assert "set SSL_CERT_FILE" in refused.line("tls")
+    assert "api" not in refused.findings
+
+
+@uses_proxies
+def test_a_proxy_that_opens_no_tunnel() -> None:
+    # It knows GET only.
+    with Answering(lambda path: Reply(200)) as proxy:
+        report = examine(
+            {**HTTPS, "E2B_DOMAIN": "kruise.test", "HTTPS_PROXY": f"http://{proxy.domain}"}
+        )
+    assert report.state("api") == "problem"
+    assert "the proxy does not open the way to kruise.test:443" in report.line("api")
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "601"])
