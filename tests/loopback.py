@@ -28,6 +28,8 @@ HOOK_DIRECTORY = str(Path(__file__).resolve().parent / "audited")
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_RTM_NEWROUTE, _NLM_F_REQUEST_ACK_CREATE = 24, 0x405
+_RT_MAIN_STATIC, _RTN_PROHIBIT = (254, 4), 8
 
 # What the kernel counts when a packet has nowhere to go, or asks for a resolver on loopback.
 _COUNTERS = {("Ip:", "OutNoRoutes"), ("Udp:", "NoPorts")}
@@ -89,6 +91,25 @@ def isolate() -> None:
     """Give this thread, and what it starts, a namespace and counters of its own, if it may."""
     if os.environ.get(_GUARD) == _NAMESPACE and _unshare(_CLONE_NEWNET):
         _raise_loopback()
+
+
+def prohibit(address: str) -> None:
+    """Refuse an IPv6 address by a rule of its own: trying to reach it is no escape then.
+
+    For a program that only asks the kernel whether there is a way to it.
+    """
+    if os.environ.get(_GUARD) != _NAMESPACE:
+        return
+    # rtnetlink(7): struct rtmsg with one attribute, RTA_DST, and the header before them.
+    route = struct.pack("8BI", socket.AF_INET6, 128, 0, 0, *_RT_MAIN_STATIC, 0, _RTN_PROHIBIT, 0)
+    attribute = struct.pack("HH", 20, 1) + socket.inet_pton(socket.AF_INET6, address)
+    length = 16 + len(route) + len(attribute)
+    header = struct.pack("IHHII", length, _RTM_NEWROUTE, _NLM_F_REQUEST_ACK_CREATE, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
+        netlink.send(header + route + attribute)
+        (error,) = struct.unpack_from("i", netlink.recv(4096), 16)
+    if error:
+        raise OSError(-error, os.strerror(-error))
 
 
 def _enter_namespace() -> bool:
