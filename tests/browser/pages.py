@@ -54,7 +54,7 @@ def _download(directory: Path) -> None:
         raise SystemExit("npm is not installed, which has noVNC: on Debian, apt-get install npm")
     cores = [release.core for release in RELEASES]
     packages = [f"novnc-{core}@npm:@novnc/novnc@{core}" for core in cores]
-    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--fetch-retries=1")
     _run(npm, "install", "--prefix", str(directory), *quiet, *packages, _ESBUILD)
     for ui in {release.ui for release in RELEASES}:
         pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps")
