@@ -78,6 +78,14 @@ def _parser() -> argparse.ArgumentParser:
         "program", nargs=argparse.REMAINDER, metavar="PROGRAM", help="and its arguments"
     )
 
+    urls = add("url", _convert_urls, "print the native form of private URLs, and the other way")
+    urls.add_argument(
+        "--https",
+        action=argparse.BooleanOptionalAction,
+        help="of what is printed; without it, as the URL has it",
+    )
+    urls.add_argument("url", nargs="+", metavar="URL")
+
     for name, text in (
         ("encode-key", "print an API key in the form that every release of the SDK accepts"),
         ("decode-key", "print the API key in an encoded form"),
@@ -145,6 +153,19 @@ def _run(options: argparse.Namespace) -> int:
     except run.CannotRun as error:
         print(f"{options.parser.prog}: error: {error}", file=sys.stderr)
         return error.status
+
+
+def _convert_urls(options: argparse.Namespace) -> int:
+    from kruise_autopatch import protocol
+
+    forms = []
+    for url in options.url:
+        try:
+            forms.append(protocol.other_form(url, https=options.https))
+        except protocol.InvalidUrl as reason:
+            options.parser.error(f"{url!r} {reason}.")
+    print("\n".join(forms))
+    return 0
 
 
 def _convert_key(options: argparse.Namespace) -> int:

@@ -109,9 +109,15 @@ def test_a_sandbox_port_is_a_path_without_a_slash_at_its_end() -> None:
     assert url == "https://example.com:8443/kruise/ns--name/3000"
 
 
-@pytest.mark.parametrize("sandbox_id", ["", "a/b", "a?b", "a#b", "a b"])
+@pytest.mark.parametrize("sandbox_id", ["", ".", "..", "a/b", "a\\b", "a?b", "a#b", "a b", "a\0"])
 def test_an_id_that_would_change_the_path_is_refused(sandbox_id: str) -> None:
     with pytest.raises(ValueError, match="sandbox id"):
+        protocol.sandbox_host("example.com", sandbox_id, 80)
+
+
+@pytest.mark.parametrize("sandbox_id", ["api", "api-team--web", "apiabc234567"])
+def test_an_id_that_the_server_takes_for_its_api_is_refused(sandbox_id: str) -> None:
+    with pytest.raises(ValueError, match="begins with 'api', and the server takes"):
         protocol.sandbox_host("example.com", sandbox_id, 80)
 
 
@@ -159,3 +165,83 @@ def test_v2_connect_becomes_v1_with_a_timeout(body: dict[str, int], timeout: int
 def test_other_requests_are_left_alone() -> None:
     request = {"url": "/sandboxes/s1/connect", "json": {}}
     assert protocol.v1_request(request) is request
+
+
+@pytest.mark.parametrize(
+    ("private", "native"),
+    [
+        ("https://example.com/kruise/api", "https://api.example.com"),
+        ("http://a.b:80/kruise/api/v2/sandboxes?limit=1", "http://api.a.b:80/v2/sandboxes?limit=1"),
+        ("https://example.com/kruise/ns--x/3000", "https://3000-ns--x.example.com"),
+        ("https://example.com./kruise/s1/80/", "https://80-s1.example.com./"),
+        ("https://example.com/kruise/s1/80#x", "https://80-s1.example.com#x"),
+        ("wss://example.com/kruise/s1/9222/devtools", "wss://9222-s1.example.com/devtools"),
+        ("http://localhost:7788/kruise/s1/80//a%20b", "http://80-s1.localhost:7788//a%20b"),
+    ],
+)
+def test_a_url_has_a_private_and_a_native_form(private: str, native: str) -> None:
+    assert protocol.other_form(private) == native
+    assert protocol.other_form(native) == private
+
+
+def test_a_query_gets_the_slash_that_the_server_wants() -> None:
+    assert protocol.other_form("https://80-s1.a.b?x=1") == "https://a.b/kruise/s1/80/?x=1"
+
+
+def test_a_host_name_knows_no_case() -> None:
+    assert protocol.other_form("HTTPS://80-S1.a.b/X") == "https://a.b/kruise/s1/80/X"
+    assert protocol.other_form("https://API.a.b/X") == "https://a.b/kruise/api/X"
+
+
+@pytest.mark.parametrize(
+    ("url", "https", "other"),
+    [
+        ("http://a.b/kruise/api", True, "https://api.a.b"),
+        ("https://api.a.b", False, "http://a.b/kruise/api"),
+        ("ws://a.b/kruise/s1/80/", True, "wss://80-s1.a.b/"),
+        ("wss://80-s1.a.b/", False, "ws://a.b/kruise/s1/80/"),
+    ],
+)
+def test_the_scheme_of_the_other_form_can_be_chosen(url: str, https: bool, other: str) -> None:
+    assert protocol.other_form(url, https=https) == other
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("a.b/kruise/api", "does not begin with one of http://"),
+        ("ftp://a.b/kruise/api", "does not begin with one of http://"),
+        ("https://a.b/kruise/s1/80/a b", "has a space"),
+        ("https://a.b/kruise/s1/80/\n", "has a space"),
+        ("https:///kruise/api", "has the host '', which has an empty label"),
+        ("https://u:p@a.b/kruise/api", "has user information"),
+        ("https://a.b/kruise", "no path below /kruise/"),
+        ("https://a.b/kruisers/s1/80/", "no path below /kruise/"),
+        ("https://a.b/kruise/s1", "has '' where"),
+        ("https://a.b/kruise/s1/", "has '' where"),
+        ("https://a.b/kruise/s1/http/", "has 'http' where"),
+        ("https://a.b/kruise/s1/0/", "has '0' where"),
+        ("https://a.b/kruise/s1/65536/", "has '65536' where"),
+        ("https://a.b/kruise/s1/\u0663/", "where"),
+        ("https://a.b/kruise/s1/80?x=1", "a query straight after the port"),
+        ("https://a.b/kruise//80/", "sandbox id ''"),
+        ("https://a.b/kruise/api-team--x/80/", "begins with 'api'"),
+        ("https://80-api-team--x.a.b/", "begins with 'api'"),
+        ("https://a.b/kruise/s1/80/kruise/x", "no native form: the server takes /kruise"),
+        ("https://a.b/kruise/s.1/80/", "a host name cannot have 's.1' in it"),
+        ("https://a.b/kruise/S1/80/", "a host name cannot have 'S1' in it"),
+        ("https://a.b/kruise/s%201/80/", "a host name cannot have 's%201' in it"),
+        (f"https://a.b/kruise/{'s' * 61}/80/", "end at 63 letters"),
+        ("https://10.0.0.7:80/kruise/s1/80/", "10.0.0.7 is an address"),
+        ("https://[::1]/kruise/api", "[::1] is an address"),
+        ("https://api.10.0.0.7/x", "10.0.0.7 is an address"),
+        ("https://a.b/", "is no native URL"),
+        ("https://0-s1.a.b/", "is no native URL"),
+        ("https://api/", "is no native URL"),
+        ("https://api.e2b.app/sandboxes", "E2B's public cloud"),
+    ],
+)
+def test_what_has_no_other_form_is_refused_with_the_reason(url: str, reason: str) -> None:
+    with pytest.raises(protocol.InvalidUrl) as refusal:
+        protocol.other_form(url)
+    assert reason in str(refusal.value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import quote, urljoin, urlsplit
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,10 +18,12 @@ hosts = st.one_of(
 ports = st.integers(1, 65535)
 authorities = st.one_of(hosts, st.tuples(hosts, ports).map(lambda pair: f"{pair[0]}:{pair[1]}"))
 schemes = st.sampled_from(["http", "https"])
-# Opaque: whatever a server may hand out that is one path segment.
+# Opaque: whatever a server may hand out that is one path segment, and not the API's.
 sandbox_ids = st.text(
-    st.characters(exclude_characters="/?#", exclude_categories=("Z", "C")), min_size=1, max_size=40
-).filter(lambda text: text not in (".", ".."))
+    st.characters(exclude_characters="/?#\\", exclude_categories=("Z", "C")),
+    min_size=1,
+    max_size=40,
+).filter(lambda text: text not in (".", "..") and not text.startswith("api"))
 queries = st.dictionaries(st.text(max_size=8), st.text(max_size=20), max_size=4).map(
     lambda pairs: "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in pairs.items())
 )
@@ -63,13 +64,14 @@ def test_a_sandbox_url_has_one_segment_for_each_of_its_parts(
 
 
 @given(st.text(max_size=30), ports)
-def test_an_id_that_cannot_be_one_segment_is_refused(sandbox_id: str, port: int) -> None:
-    broken = not sandbox_id or any(c in "/?#" or c.isspace() for c in sandbox_id)
-    if broken:
-        with pytest.raises(ValueError, match="sandbox id"):
-            protocol.sandbox_host("kruise.test", sandbox_id, port)
-    else:
-        assert sandbox_id in protocol.sandbox_host("kruise.test", sandbox_id, port)
+def test_any_id_is_either_one_segment_or_refused(sandbox_id: str, port: int) -> None:
+    try:
+        host = protocol.sandbox_host("kruise.test", sandbox_id, port)
+    except ValueError:
+        return
+    # As a client resolves dots.
+    resolved = urljoin("http://kruise.test", f"{host[len('kruise.test') :]}/")
+    assert resolved == f"http://kruise.test/kruise/{sandbox_id}/{port}/"
 
 
 @given(schemes, authorities, sandbox_ids, queries)
@@ -101,3 +103,77 @@ def test_the_desktop_page_keeps_its_query_and_its_websocket_stays_below_the_port
 def test_the_scheme_is_all_that_with_scheme_changes(old: str, new: str, authority: str) -> None:
     url = f"{old}://{authority}/a?next=http://other"
     assert protocol.with_scheme(url, new) == f"{new}://{authority}/a?next=http://other"
+
+
+# --- URLs that somebody wrote -----------------------------------------------------------------
+
+names = (
+    st.lists(labels, min_size=1, max_size=4)
+    .map(".".join)
+    .filter(lambda name: not name.rpartition(".")[2].isdigit() and not protocol.is_public(name))
+)
+domains = st.builds(
+    "{}{}{}".format, names, st.sampled_from(["", "."]), st.just("") | ports.map(":{}".format)
+)
+url_schemes = st.sampled_from(["http", "https", "ws", "wss"])
+# Spaces and the like only as a URL has them; everything else as it may come.
+url_text = st.lists(
+    st.text(st.characters(exclude_characters="?#", exclude_categories=("Z", "C")), max_size=6)
+    | st.sampled_from(["/", "//", "%2F", "%25", "..", ":", "@", "\\"])
+    | st.text(max_size=4).map(quote),
+    max_size=5,
+).map("".join)
+rests = st.builds(
+    "{}{}{}".format,
+    url_text.map("/{}".format).filter(lambda path: not path.startswith("/kruise")),
+    st.just("") | st.builds("?{}".format, url_text | queries),
+    st.just("") | st.builds("#{}".format, url_text),
+)
+host_ids = st.builds(
+    "{}{}".format, st.text("abikpz027-_", max_size=40), st.sampled_from("a7_")
+).filter(lambda text: not text.startswith("api"))
+
+
+@given(url_schemes, authorities, sandbox_ids, ports, st.just("") | rests)
+def test_a_private_url_is_read_back_whatever_is_in_it(
+    scheme: str, authority: str, sandbox_id: str, port: int, rest: str
+) -> None:
+    url = protocol.sandbox_url(scheme, authority, sandbox_id, port) + rest
+    address = protocol.parse_private(url)
+    assert address == (scheme, authority, sandbox_id, port, rest)
+    if not protocol.is_public(authority):
+        assert protocol.private_url(address) == url
+
+
+@given(url_schemes, domains, host_ids, ports, st.just("") | rests)
+def test_a_sandbox_url_comes_back_from_its_native_form_without_loss(
+    scheme: str, domain: str, sandbox_id: str, port: int, rest: str
+) -> None:
+    private = protocol.sandbox_url(scheme, domain, sandbox_id, port) + rest
+    native = protocol.native_url(protocol.parse_private(private))
+    assert native == f"{scheme}://{port}-{sandbox_id}.{domain}{rest}"
+    assert protocol.parse_native(native) == protocol.parse_private(private)
+    assert protocol.other_form(protocol.other_form(private)) == private
+
+
+@given(url_schemes, domains, st.just("") | rests)
+def test_an_api_url_comes_back_from_its_native_form_without_loss(
+    scheme: str, domain: str, rest: str
+) -> None:
+    private = protocol.api_url(scheme, domain) + rest
+    native = protocol.other_form(private)
+    assert native == f"{scheme}://api.{domain}{rest}"
+    assert protocol.other_form(native) == private
+
+
+@given(
+    st.text(max_size=60)
+    | st.builds("https://kruise.test/kruise/{}".format, st.text(max_size=40))
+    | st.builds("https://{}.kruise.test{}".format, st.text(max_size=20), st.text(max_size=20))
+)
+def test_any_text_has_another_form_that_leads_back_or_is_refused(text: str) -> None:
+    try:
+        other = protocol.other_form(text)
+    except protocol.InvalidUrl:
+        return
+    assert protocol.other_form(protocol.other_form(other)) == other
