@@ -188,6 +188,11 @@ def test_a_query_gets_the_slash_that_the_server_wants() -> None:
     assert protocol.other_form("https://80-s1.a.b?x=1") == "https://a.b/kruise/s1/80/?x=1"
 
 
+def test_a_path_that_the_server_takes_for_its_own_is_not_native() -> None:
+    with pytest.raises(protocol.InvalidUrl, match="a path that begins with /kruise"):
+        protocol.parse_native("https://80-s1.a.b/kruise/x")
+
+
 def test_a_host_name_knows_no_case() -> None:
     assert protocol.other_form("HTTPS://80-S1.a.b/X") == "https://a.b/kruise/s1/80/X"
     assert protocol.other_form("https://API.a.b/X") == "https://a.b/kruise/api/X"
