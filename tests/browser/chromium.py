@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from websockets.sync.client import ClientConnection, connect
@@ -107,25 +106,26 @@ class Chromium:
                 assert "error" not in message, f"{method}: {message['error']}"
                 return message["result"]
 
-    def open(self, url: str) -> Tab:
-        """Open a URL in a new tab."""
-        # Storage of its own: noVNC keeps its settings.
-        context = self.call("Target.createBrowserContext")["browserContextId"]
-        target = self.call("Target.createTarget", url="about:blank", browserContextId=context)[
-            "targetId"
-        ]
-        session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        tab = Tab(self, session, context)
+    @contextlib.contextmanager
+    def open(self, url: str) -> Iterator[Tab]:
+        """A URL in a new tab."""
+        # With storage of its own: noVNC keeps its settings.
+        context = self.call("Target.createBrowserContext")
+        target = self.call("Target.createTarget", url="about:blank", **context)
+        tab = Tab(self, self.call("Target.attachToTarget", flatten=True, **target)["sessionId"])
         outcome = tab.call("Page.navigate", url=url)
         assert "errorText" not in outcome, f"{url}: {outcome['errorText']}"
-        return tab
+        try:
+            yield tab
+        finally:
+            self.call("Target.disposeBrowserContext", **context)
 
 
 class Tab:
     """One page."""
 
-    def __init__(self, browser: Chromium, session: str, context: str) -> None:
-        self._browser, self._session, self._context = browser, session, context
+    def __init__(self, browser: Chromium, session: str) -> None:
+        self._browser, self._session = browser, session
 
     def call(self, method: str, **parameters: Any) -> Any:
         return self._browser.call(method, self._session, **parameters)
@@ -156,17 +156,3 @@ class Tab:
         x, y = self.value(middle)
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-
-    def close(self) -> None:
-        self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
-
-    def __enter__(self) -> Tab:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -5,12 +5,13 @@ The screen is of one colour. It answers like websockify with ``--web``, for one 
 
 from __future__ import annotations
 
+import contextlib
 import mimetypes
 import struct
 import threading
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from websockets.datastructures import Headers
@@ -47,32 +48,15 @@ class Visit:
 
 
 class Desktop:
-    """Listens on a free port; remembers its visits."""
+    """What the server knows: the password it asks for, and its visits."""
 
     def __init__(self, pages: Path) -> None:
         self._pages = pages
+        self.port = 0
         self.password: Password | None = None
         self.visits: list[Visit] = []
-        self._server = serve(
-            self._converse, "127.0.0.1", 0, process_request=self._page, compression=None
-        )
-        self.port: int = self._server.socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
 
-    def __enter__(self) -> Desktop:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-
-    def _page(self, connection: ServerConnection, request: Request) -> Response | None:
+    def page(self, connection: ServerConnection, request: Request) -> Response | None:
         path = request.path.partition("?")[0]
         if path == WEBSOCKET:
             return None
@@ -86,7 +70,7 @@ class Desktop:
         headers["Connection"] = "close"
         return Response(HTTPStatus.OK.value, HTTPStatus.OK.phrase, headers, body)
 
-    def _converse(self, connection: ServerConnection) -> None:
+    def converse(self, connection: ServerConnection) -> None:
         visit = Visit()
         self.visits.append(visit)
         try:
@@ -111,6 +95,22 @@ class Desktop:
             visit.authenticated = accepted
         stream.write(struct.pack(">I", 0 if accepted else 1))
         return accepted
+
+
+@contextlib.contextmanager
+def serving(pages: Path) -> Iterator[Desktop]:
+    """A desktop on a free port."""
+    desktop = Desktop(pages)
+    options = {"process_request": desktop.page, "compression": None}
+    with serve(desktop.converse, "127.0.0.1", 0, **options) as server:
+        desktop.port = server.socket.getsockname()[1]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield desktop
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _draw(stream: _Stream, visit: Visit) -> None:

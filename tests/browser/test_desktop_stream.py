@@ -7,6 +7,7 @@ sandbox is stood in for: by shell functions for the programs, by ``Desktop`` for
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import pytest
 from kruise_autopatch.local import LocalManager
 
 from .chromium import PATIENCE, Chromium, Tab
-from .desktop import COLOUR, HEIGHT, PASSWORD, WIDTH, Desktop, Visit
+from .desktop import COLOUR, HEIGHT, PASSWORD, WIDTH, Desktop, Visit, serving
 from .pages import RELEASES, Release
 
 # Every way to call get_url.
@@ -81,7 +82,7 @@ def stream(
     certificates: dict[str, str],
     pages: Path,
 ) -> Iterator[Stream]:
-    with Desktop(pages / request.param.core) as desktop:
+    with serving(pages / request.param.core) as desktop:
         settings = f"PORT, CALLS = {desktop.port}, {CALLS!r}"
         program = f"{settings}{PROGRAM.replace('PORT', str(desktop.port))}"
         variables = {**manager.environment(), "SSL_CERT_FILE": certificates["authority"]}
@@ -98,10 +99,10 @@ class Visitor:
         self._earlier = len(stream.manager.requests())
         stream.desktop.visits.clear()
 
-    def open(self, url: str) -> Tab:
+    def open(self, url: str) -> AbstractContextManager[Tab]:
         return self._chromium.open(url)
 
-    def open_as(self, call: str) -> Tab:
+    def open_as(self, call: str) -> AbstractContextManager[Tab]:
         return self.open(self._stream.urls[call])
 
     def outcomes(self, path: str) -> list[int]:

@@ -37,6 +37,19 @@ try:
 except ConnectionRefusedError:
     pass
 """
+# From 2001:db8::/32, which is for documentation too.
+PROHIBITED = """
+import loopback, socket
+loopback.prohibit("2001:db8::1")
+def ask(host):
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
+        try:
+            any_socket.connect((host, 443))
+        except OSError:
+            return
+    raise AssertionError(f"there is a way to {host}")
+ask("2001:db8::1")
+"""
 REPORT = "\nimport loopback; print(loopback.guard().split(',')[0], loopback.escapes(), sep='; ')"
 
 
@@ -73,3 +86,12 @@ def test_the_namespace_sees_what_python_does_not() -> None:
     name, count = _guarded(LIBC)
     if name == "network namespace":
         assert count == 1
+
+
+@pytest.mark.parametrize(("another", "count"), [("", 0), ("ask('2001:db8::2')", 1)])
+def test_asking_for_the_way_to_a_prohibited_address_is_not_counted(
+    another: str, count: int
+) -> None:
+    if _guarded("")[0] != "network namespace":
+        pytest.skip("the kernel counts in a network namespace only")
+    assert _guarded(f"{PROHIBITED}{another}")[1] == count
