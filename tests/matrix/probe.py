@@ -1,6 +1,6 @@
 """Run the conversation in one environment, and write down what happened, without judging it.
 
-Usage: python -m matrix.probe PYTHON RESULT SCHEME [SCHEME]
+Usage: python -m matrix.probe PYTHON RESULT
 
 ``matrix.run`` starts it under ``loopback.py``. The local sandbox-manager runs in the interpreter
 of this process, the SDK in ``PYTHON``.
@@ -24,7 +24,8 @@ from kruise_autopatch.local import LocalManager
 from matrix.environments import PROGRAM
 
 MODES = ("sync", "async")
-# Seconds; a conversation takes four.
+SCHEMES = ("http", "https")
+# Seconds; a conversation takes ten.
 _PATIENCE = 120
 _ATTEMPTS = 2
 # One that the SDK's own check refuses, and one that it accepts.
@@ -33,15 +34,18 @@ _KEY, _NATIVE_KEY = "some-api-key", "e2b_00"
 _ALWAYS = ("import e2b_code_interpreter", "create", "import e2b_desktop", "desktop connect")
 
 
-def main(python: str, result: Path, schemes: list[str]) -> None:
+def main(python: str, result: Path) -> None:
     runs = []
     with tempfile.TemporaryDirectory() as directory:
         files = loopback_tls.issue(Path(directory))
-        for scheme in schemes:
+        for scheme in SCHEMES:
             tls = {"certfile": files["chain"], "keyfile": files["key"]}
             # Its static domain is what older servers answer: nobody must go there.
             with LocalManager(
-                api_key=_KEY, e2b_domain="localhost", **(tls if scheme == "https" else {})
+                api_key=_KEY,
+                templates=["mcp-gateway"],
+                e2b_domain="localhost",
+                **(tls if scheme == "https" else {}),
             ) as manager:
                 variables = {**manager.environment(), "SSL_CERT_FILE": files["authority"]}
                 for mode in MODES:
@@ -108,4 +112,4 @@ def _program(python: str, arguments: list[str], variables: dict[str, str]) -> di
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])
+    main(sys.argv[1], Path(sys.argv[2]))

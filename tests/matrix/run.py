@@ -57,8 +57,7 @@ def main() -> int:
     reports: dict[Environment, dict[str, Any]] = {}
 
     def prove(environment: Environment) -> tuple[dict[str, Any], float]:
-        schemes = _schemes(environment, options, known)
-        return _report(environment, schemes, wheel, pythons[environment.python], work, results)
+        return _report(environment, wheel, pythons[environment.python], work, results)
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         futures = {pool.submit(prove, environment): environment for environment in chosen}
@@ -111,16 +110,8 @@ def _is_chosen(
     return not options.representative or releases.is_representative(environment, known)
 
 
-def _schemes(
-    environment: Environment, options: argparse.Namespace, known: releases.Releases
-) -> list[str]:
-    representative = releases.is_representative(environment, known)
-    return ["http", "https"] if representative else ["http"]
-
-
 def _report(
     environment: Environment,
-    schemes: list[str],
     wheel: Path,
     interpreter: str,
     work: Path,
@@ -130,14 +121,13 @@ def _report(
     kept = results / f"{environment.name}.json"
     if kept.exists():
         report: dict[str, Any] = json.loads(kept.read_text())
-        if {run["scheme"] for run in report["runs"]} >= set(schemes):
-            return report, 0
+        return report, 0
     began = time.monotonic()
     directory = work / "environments" / environment.name
     try:
         python = environments.create(environment, wheel, interpreter, directory)
         packages = environments.packages(python)
-        report = _probe(python, schemes, directory / "report.json")
+        report = _probe(python, directory / "report.json")
     except environments.BuildError as error:
         return {"problem": str(error)}, time.monotonic() - began
     finally:
@@ -150,8 +140,8 @@ def _report(
     return report, time.monotonic() - began
 
 
-def _probe(python: Path, schemes: list[str], result: Path) -> dict[str, Any]:
-    probe = [sys.executable, "-m", "matrix.probe", str(python), str(result), *schemes]
+def _probe(python: Path, result: Path) -> dict[str, Any]:
+    probe = [sys.executable, "-m", "matrix.probe", str(python), str(result)]
     try:
         done = subprocess.run(
             [sys.executable, str(_TESTS / "loopback.py"), *probe],

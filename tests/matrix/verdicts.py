@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from surfaces.tables import (
-    GROUPS,
-    OPTIONAL,
-    REQUESTS,
-    RESULTS,
-    URLS,
-    WATCH,
-    Conversation,
-)
+from surfaces.tables import GROUPS, URLS, Conversation
 
 PASSED, ABSENT, STOCK, FAILED = "passed", "not in this release", "broken in stock", "failed"
 
@@ -54,7 +46,7 @@ def of(report: Mapping[str, Any]) -> dict[str, Verdict]:
         native_errors = native["outcome"]["errors"] if native and native["outcome"] else {}
         common = [*everywhere, *_wrong_everywhere(conversation)]
         for group, names in GROUPS.items():
-            verdict = _verdict(conversation, set(names), native_errors, common)
+            verdict = _verdict(conversation, names, native_errors, common)
             what = run["mode"] if verdict.word == STOCK else where
             reasons = tuple(f"{what}: {reason}" for reason in verdict.reasons)
             found[group].append(Verdict(verdict.word, reasons))
@@ -63,58 +55,32 @@ def of(report: Mapping[str, Any]) -> dict[str, Verdict]:
 
 def _wrong_everywhere(conversation: Conversation) -> list[str]:
     wrong = [f"a request for {path}" for path in conversation.paths_outside_the_prefix()]
-    if conversation.addresses() != {(conversation.scheme, conversation.domain)}:
-        wrong.append(f"requests to {sorted(conversation.addresses())}")
+    wrong += [f"a request to {url}" for url in conversation.misdirected()]
     if not conversation.environment_unchanged:
         wrong.append("os.environ has changed")
     if unknown := set(conversation.urls) - set(URLS):
         wrong.append(f"URLs without an expectation: {sorted(unknown)}")
+    if unknown := set(conversation.tried) - {name for names in GROUPS.values() for name in names}:
+        wrong.append(f"steps without a column: {sorted(unknown)}")
     return wrong
 
 
 def _verdict(
-    conversation: Conversation, names: set[str], native: Mapping[str, str], common: list[str]
+    conversation: Conversation, names: Sequence[str], native: Mapping[str, str], common: list[str]
 ) -> Verdict:
     errors = {name: error for name, error in conversation.errors.items() if name in names}
-    if (
-        not errors
-        and names <= OPTIONAL | _steps_without_trace()
-        and not names & set(conversation.urls)
-    ):
-        return Verdict(ABSENT)
+    wrong = [*common, *(f"{name}: {error}" for name, error in errors.items())]
     if errors and not common and _the_same_natively(errors, native):
         proof = sorted(
             {f"`{_brief(e)}`" for e in errors.values() if not e.startswith(_NOT_REACHED)}
         )
         return Verdict(STOCK, tuple(proof))
-    wrong = [*common, *(f"{name}: {error}" for name, error in errors.items())]
-    for name in sorted(names - set(errors)):
-        wrong.extend(_wrong(conversation, name))
-    return Verdict(FAILED, tuple(wrong)) if wrong else Verdict(PASSED)
-
-
-def _steps_without_trace() -> set[str]:
-    """Steps that leave nothing but an error if they fail."""
-    every = {name for names in GROUPS.values() for name in names}
-    return every - set(URLS) - set(REQUESTS) - set(RESULTS) - {"files.watch_dir"}
-
-
-def _wrong(conversation: Conversation, name: str) -> list[str]:
-    """What is wrong with a step that raised nothing."""
-    wrong = []
-    if name in conversation.urls:
-        if not conversation.url_is_right(name):
-            wrong.append(f"{name} is {conversation.urls[name]}")
-    elif name in URLS and name not in OPTIONAL:
-        wrong.append(f"{name} was not asked")
-    if name in RESULTS and conversation.results.get(name) != RESULTS[name]:
-        wrong.append(f"{name} is {conversation.results.get(name)!r}")
-    route = WATCH[conversation.mode] if name == "files.watch_dir" else REQUESTS.get(name)
-    if route is not None:
-        statuses = conversation.statuses(*route)
-        if not statuses or min(statuses) >= 400:
-            wrong.append(f"{name}: {' '.join(route)} was answered with {statuses}")
-    return wrong
+    for name in names:
+        if name not in errors:
+            wrong += conversation.problems(name)
+    if wrong:
+        return Verdict(FAILED, tuple(wrong))
+    return Verdict(ABSENT if all(map(conversation.is_absent, names)) else PASSED)
 
 
 def _the_same_natively(errors: Mapping[str, str], native: Mapping[str, str]) -> bool:

@@ -13,78 +13,33 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import inspect
 import json
 import os
-import sys
-from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
-MODE, WAY, SCHEME, DOMAIN, API_KEY = sys.argv[1:]
+import steps
+from steps import (
+    MODE,
+    OPTIONS,
+    SCHEME,
+    WAY,
+    Failed,
+    accepts,
+    attempt,
+    errors,
+    lacks,
+    result,
+    settle,
+    url,
+)
 
 if WAY == "call":
     from kruise_autopatch import patch_e2b
 
     patch_e2b(https=SCHEME == "https")
 
-OPTIONS: dict[str, Any] = {
-    "argument": {"domain": DOMAIN, "api_key": API_KEY},
-    "debug": {"debug": True, "api_key": API_KEY},
-}.get(WAY, {})
-
-ONLY: list[str] | None = json.loads(DOMAIN) if WAY == "debug" else None
-
-# By the names that the tables use.
-urls: dict[str, str] = {}
-results: dict[str, Any] = {}
-errors: dict[str, str] = {}
-
-
-class NotReachedError(Exception):
-    """A step needs what an earlier one should have returned."""
-
-
-class Failed:
-    """Stands for what a failed step should have returned."""
-
-    def __init__(self, step: str) -> None:
-        self._step = step
-
-    def __getattr__(self, name: str) -> Any:
-        raise NotReachedError(f"{self._step} failed")
-
-
-async def attempt(name: str, action: Callable[[], Any]) -> Any:
-    """What ``action`` returns, awaited if need be; ``Failed``, and an entry, if it raises."""
-    if ONLY is not None and name not in ONLY:
-        return Failed(name)
-    try:
-        value = action()
-        return await value if inspect.isawaitable(value) else value
-    except Exception as error:
-        errors.setdefault(name, f"{type(error).__name__}: {error}")
-        return Failed(name)
-
-
-async def url(name: str, action: Callable[[], str]) -> None:
-    found = await attempt(name, action)
-    if not isinstance(found, Failed):
-        urls[name] = found
-
-
-def same(value: Any) -> Any:
-    return value
-
-
-async def result(name: str, action: Callable[[], Any], of: Callable[[Any], Any] = same) -> None:
-    done = await attempt(name, action)
-    value = await attempt(name, lambda: of(done))
-    if name not in errors and not isinstance(value, Failed):
-        results[name] = value
-
-
-def accepts(function: Any, parameter: str) -> bool:
-    return parameter in inspect.signature(function).parameters
+DISTRIBUTIONS = ("e2b", "e2b-code-interpreter", "e2b-desktop")
 
 
 async def ask_configurations() -> None:
@@ -94,6 +49,7 @@ async def ask_configurations() -> None:
     try:
         from e2b.volume.connection_config import VolumeConnectionConfig
     except ImportError:
+        lacks("volume api_url")
         return
     domain = OPTIONS.get("domain")
     await url("volume api_url", lambda: VolumeConnectionConfig(domain=domain).api_url)
@@ -114,13 +70,18 @@ async def ask_urls(sandbox: Any) -> None:
     await url("get_mcp_url", sandbox.get_mcp_url)
     if accepts(config.get_sandbox_url, "port"):
         await url("get_sandbox_url(port)", lambda: config.get_sandbox_url(*here, port=8080))
+    else:
+        lacks("get_sandbox_url(port)")
     if not hasattr(config, "get_sandbox_direct_url"):
+        lacks("get_sandbox_direct_url", "envd_direct_url", "get_sandbox_direct_url(port)")
         return
     direct = config.get_sandbox_direct_url
     await url("get_sandbox_direct_url", lambda: direct(*here))
     await url("envd_direct_url", lambda: sandbox.envd_direct_url)
     if accepts(direct, "port"):
         await url("get_sandbox_direct_url(port)", lambda: direct(*here, port=8080))
+    else:
+        lacks("get_sandbox_direct_url(port)")
 
 
 async def use_files(sandbox: Any) -> None:
@@ -150,8 +111,7 @@ async def use_commands(sandbox: Any) -> None:
 
     async def failing() -> int:
         try:
-            done = commands.run("exit 3")
-            await done if inspect.isawaitable(done) else done
+            await settle(commands.run("exit 3"))
         except CommandExitException as error:
             return error.exit_code
         raise AssertionError("the SDK does not tell that the command failed")
@@ -243,8 +203,14 @@ async def converse() -> str | None:
         # The e2b-desktop SDK has no async client.
         if MODE == "sync":
             await use_desktop(sandbox.sandbox_id)
+        else:
+            lacks("desktop connect", "desktop stream", "desktop stream, plain")
+
+        import seldom
+
+        await seldom.take_all(sandbox_class, sandbox)
     finally:
-        await result("kill", sandbox.kill)
+        await result("kill", lambda: sandbox.kill(**OPTIONS))
     return sandbox.sandbox_id
 
 
@@ -252,10 +218,15 @@ if __name__ == "__main__":
     before = dict(os.environ)
     outcome = {
         "id": asyncio.run(converse()),
-        "urls": urls,
-        "results": results,
+        "others": steps.others,
+        "versions": {name: version(name) for name in DISTRIBUTIONS},
+        "tried": sorted(steps.tried),
+        "urls": steps.urls,
+        "results": steps.results,
+        "answers": steps.answers,
         "errors": errors,
-        "environment unchanged": before == dict(os.environ),
+        "absent": steps.absent,
+        "environment_unchanged": before == dict(os.environ),
     }
     print(json.dumps(outcome), flush=True)
     # The Rust transport of e2b 2.38 and newer may abort the interpreter's shutdown after async

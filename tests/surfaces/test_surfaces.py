@@ -12,7 +12,7 @@ from pathlib import Path
 
 import fresh
 import pytest
-from surfaces.tables import GROUPS, OPTIONAL, REQUESTS, RESULTS, URLS, WATCH, Conversation
+from surfaces.tables import ANSWERS, GROUPS, REQUESTS, RESULTS, SINCE, URLS, Conversation
 
 from kruise_autopatch.local import LocalManager
 
@@ -37,7 +37,11 @@ def conversation(
     scheme, way, mode = request.param
     files = {"certfile": certificates["chain"], "keyfile": certificates["key"]}
     # Its static domain is what older servers answer: nobody must go there.
-    with LocalManager(e2b_domain="localhost", **(files if scheme == "https" else {})) as manager:
+    with LocalManager(
+        templates=["mcp-gateway"],
+        e2b_domain="localhost",
+        **(files if scheme == "https" else {}),
+    ) as manager:
         variables = {"SSL_CERT_FILE": certificates["authority"]}
         if way in ("variable", "call"):
             variables.update(E2B_DOMAIN=manager.domain, E2B_API_KEY=manager.api_key)
@@ -57,54 +61,48 @@ def test_no_step_raises(conversation: Conversation) -> None:
 
 @pytest.mark.parametrize("surface", URLS)
 def test_the_url_is_of_the_private_protocol(conversation: Conversation, surface: str) -> None:
-    if surface not in conversation.urls and surface in OPTIONAL:
-        return
-    expected = conversation.expected(URLS[surface])
-    assert conversation.url_is_right(surface), f"{conversation.urls[surface]} is not {expected}"
+    assert conversation.problems(surface) == []
 
 
-def test_the_table_lists_every_url_that_the_program_collects(conversation: Conversation) -> None:
-    assert set(URLS) - OPTIONAL <= set(conversation.urls) <= set(URLS)
-
-
-@pytest.mark.parametrize("operation", REQUESTS)
+@pytest.mark.parametrize("operation", [*REQUESTS, "files.watch_dir"])
 def test_the_request_arrives_at_the_private_route(
     conversation: Conversation, operation: str
 ) -> None:
-    method, path = REQUESTS[operation]
-    _assert_arrived(conversation, method, path)
+    assert conversation.route_problems(operation) == []
 
 
-def test_the_watcher_arrives_at_the_private_route(conversation: Conversation) -> None:
-    method, path = WATCH[conversation.mode]
-    _assert_arrived(conversation, method, path)
+@pytest.mark.parametrize("operation", RESULTS)
+def test_the_sdk_gets_its_answer(conversation: Conversation, operation: str) -> None:
+    assert conversation.problems(operation) == []
 
 
-def _assert_arrived(conversation: Conversation, method: str, path: str) -> None:
-    seen = conversation.statuses(method, path)
-    assert seen, f"no {method} {conversation.expected(path)}"
-    # files.exists asks for a file that is gone, too.
-    assert min(seen) < 400, seen
+@pytest.mark.parametrize("operation", ANSWERS)
+def test_what_is_not_served_is_asked_of_the_server_and_is_an_error(
+    conversation: Conversation, operation: str
+) -> None:
+    assert conversation.problems(operation) == []
 
 
 def test_every_request_names_the_one_host(conversation: Conversation) -> None:
-    assert conversation.addresses() == {(conversation.scheme, conversation.domain)}
+    assert conversation.misdirected() == []
 
 
 def test_no_request_leaves_the_private_prefix(conversation: Conversation) -> None:
     assert conversation.paths_outside_the_prefix() == []
 
 
-@pytest.mark.parametrize("operation", RESULTS)
-def test_the_sdk_gets_its_answer(conversation: Conversation, operation: str) -> None:
-    assert conversation.results[operation] == RESULTS[operation]
-
-
 def test_the_environment_is_unchanged(conversation: Conversation) -> None:
     assert conversation.environment_unchanged
+
+
+def test_the_tables_know_every_step(conversation: Conversation) -> None:
+    assert set(conversation.urls) <= set(URLS)
+    assert set(conversation.results) <= set(RESULTS)
+    assert set(conversation.answers) <= set(ANSWERS)
+    assert set(conversation.absent) <= set(SINCE) | set(URLS)
 
 
 def test_every_surface_has_a_column_in_the_matrix() -> None:
     grouped = [name for names in GROUPS.values() for name in names]
     assert len(grouped) == len(set(grouped))
-    assert {*URLS, *REQUESTS, *RESULTS} <= set(grouped)
+    assert {*URLS, *REQUESTS, *RESULTS, *ANSWERS, *SINCE} <= set(grouped)
