@@ -22,8 +22,8 @@ _SIGNS = {
 }
 
 _MEANINGS = {
-    "control plane": "create, connect, list, get_info, set_timeout, kill by the instance and by the "
-    "class, update_network, under `/kruise/api`",
+    "control plane": "create, connect, list, get_info, set_timeout, kill by the instance and by "
+    "the class, update_network, under `/kruise/api`",
     "pages": "`Sandbox.list`, page by page",
     "pause": "pause and resume, by the instance and by the class; a command afterwards",
     "envd REST": "reading and writing files, is_running",
@@ -115,7 +115,7 @@ def _introduction(
         "",
         f"Proved on {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d} for kruise-autopatch "
         f"{project_version} (`{digest}`): {len(outcomes)}",
-        f"environments, {len(runs)} conversations, {requests:,} requests; over http and over https.",
+        f"environments, {len(runs)} conversations, {requests:,} requests, over http and https.",
         f"Guard against requests to elsewhere: {', '.join(guards)}.",
         "`tox -e matrix` repeats it; `tox -e matrix -- --only 2.8.0,2.63.0` does so for a few.",
     ]

@@ -16,7 +16,7 @@ from matrix.releases import Environment
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = CHECKOUT / "tests" / "surfaces" / "conversation.py"
 
-_NOT_SOURCE = (".git", ".tox", ".*_cache", "__pycache__", "build", "dist", "*.egg-info")
+_NOT_SOURCE = (".git", ".tox", ".venv", ".*_cache", "__pycache__", "build", "dist", "*.egg-info")
 
 
 class BuildError(RuntimeError):

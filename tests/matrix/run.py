@@ -21,7 +21,7 @@ from typing import Any
 
 from packaging.version import Version
 
-from matrix import document, environments, releases, verdicts
+from matrix import document, environments, junit, releases, verdicts
 from matrix.releases import Environment
 
 DOCUMENT = environments.CHECKOUT / "docs" / "compatibility.md"
@@ -41,6 +41,7 @@ def main() -> int:
     planned, skipped = releases.plan(known, pythons)
     chosen = [e for e in planned if _is_chosen(e, options, known)]
     everything = chosen == planned
+    print(f"Pythons: {', '.join(pythons)}")
     for release in skipped:
         print(f"skipped: e2b {release.version} needs Python {release.requires_python}")
     if not chosen:
@@ -74,6 +75,8 @@ def main() -> int:
     target = DOCUMENT if everything else work / "compatibility.md"
     target.parent.mkdir(exist_ok=True)
     target.write_text(text, encoding="utf-8")
+    if options.junit_xml:
+        junit.write(outcomes, options.junit_xml)
     failed = [e for e, _, found in outcomes if _words(found) & {verdicts.FAILED}]
     print(f"{target}: {len(chosen)} environments, {len(failed)} with failures", end=", ")
     print(f"{(time.monotonic() - began) / 60:.1f} min")
@@ -94,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
     parser.add_argument(
         "--work-directory", type=Path, default=environments.CHECKOUT / ".tox" / "matrix-work"
+    )
+    parser.add_argument(
+        "--junit-xml", type=Path, metavar="FILE", help="report the cells as tests, too"
     )
     return parser
 
