@@ -15,7 +15,7 @@ import loopback
 # Seconds. Far above what any of these programs needs, so that only a hang meets it.
 _PATIENCE = 180
 
-_OURS = ("E2B_", "KRUISE_", "PYTHON", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "SSL_")
+_OURS = ("E2B_", "KRUISE_", "PYTHON", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_")
 
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:

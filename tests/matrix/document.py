@@ -6,8 +6,6 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from surfaces.tables import GROUPS
-
 from matrix import verdicts
 from matrix.releases import CODE_INTERPRETER, DESKTOP, Environment, Release
 from matrix.verdicts import Verdict
@@ -51,6 +49,8 @@ _MEANINGS = {
     "volumes": "create, list, connect, destroy; the URL of a volume's content, and reading and "
     "writing it [1]",
     "secrets": "create, list, get_info, update, destroy [1]",
+    "proxies": "`HTTP_PROXY`, `HTTPS_PROXY` and `proxy=`: each request goes by way of the proxy if "
+    "and only if it does so natively; over https with an authority from `SSL_CERT_FILE`",
 }
 
 _NOTE = """
@@ -110,7 +110,7 @@ def _introduction(
         "",
         "| column | holds |",
         "|---|---|",
-        *(f"| {group} | {_MEANINGS[group]} |" for group in GROUPS),
+        *(f"| {group} | {_MEANINGS[group]} |" for group in verdicts.COLUMNS),
         _NOTE,
         "",
         f"Proved on {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d} for kruise-autopatch "
@@ -130,11 +130,11 @@ def _introduction(
 
 def _table(outcomes: Sequence[Outcome]) -> list[str]:
     lines = [
-        f"| e2b | Python | code-interpreter | desktop | {' | '.join(GROUPS)} |",
-        "|---" * 4 + "|:-:" * len(GROUPS) + "|",
+        f"| e2b | Python | code-interpreter | desktop | {' | '.join(verdicts.COLUMNS)} |",
+        "|---" * 4 + "|:-:" * len(verdicts.COLUMNS) + "|",
     ]
     for environment, _, found in reversed(outcomes):
-        cells = [_SIGNS[found[group].word] for group in GROUPS]
+        cells = [_SIGNS[found[group].word] for group in verdicts.COLUMNS]
         versions = (environment.e2b, environment.python)
         companions = (environment.code_interpreter, environment.desktop)
         lines.append(f"| {' | '.join(map(str, [*versions, *companions, *cells]))} |")

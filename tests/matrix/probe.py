@@ -19,12 +19,14 @@ from typing import Any
 import fresh
 import loopback
 import loopback_tls
+from surfaces import proxies
 
 from kruise_autopatch.local import LocalManager
 from matrix.environments import PROGRAM
 
 MODES = ("sync", "async")
 SCHEMES = ("http", "https")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "proxy=")
 # Seconds; a conversation takes ten.
 _PATIENCE = 120
 _ATTEMPTS = 2
@@ -50,12 +52,14 @@ def main(python: str, result: Path) -> None:
                 variables = {**manager.environment(), "SSL_CERT_FILE": files["authority"]}
                 for mode in MODES:
                     runs.append(_converse(python, mode, scheme, manager, variables))
+        proxied = [_by_proxy(python, way, files) for way in PROXIES]
     stock = [_in_stock(python, run) for run in runs if run["outcome"] and run["outcome"]["errors"]]
     report = {
         "guard": loopback.guard(),
         "escapes": loopback.escapes(),
         "runs": runs,
         "stock": stock,
+        "proxies": [problem for problems in proxied for problem in problems],
     }
     result.write_text(json.dumps(report, indent=1))
 
@@ -76,6 +80,13 @@ def _converse(
         if run["outcome"] is not None:
             break
     return run
+
+
+def _by_proxy(python: str, way: str, certificates: dict[str, str]) -> list[str]:
+    try:
+        return proxies.problems(python, way, certificates)
+    except (RuntimeError, subprocess.TimeoutExpired) as error:
+        return [f"{way}: {error}"]
 
 
 def _in_stock(python: str, run: dict[str, Any]) -> dict[str, Any]:

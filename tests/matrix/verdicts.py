@@ -11,6 +11,9 @@ from surfaces.tables import GROUPS, URLS, Conversation
 
 PASSED, ABSENT, STOCK, FAILED = "passed", "not in this release", "broken in stock", "failed"
 
+PROXIES = "proxies"
+COLUMNS = (*GROUPS, PROXIES)
+
 # Errors that no server, address or setting can cause. Only these can prove that the stock SDK is
 # broken, by being the same with the switch off.
 _PROGRAMMING_ERRORS = ("AttributeError: ", "ImportError: ", "ModuleNotFoundError: ", "TypeError: ")
@@ -28,7 +31,7 @@ class Verdict:
 def of(report: Mapping[str, Any]) -> dict[str, Verdict]:
     """The verdict of every group, over all the runs in an environment."""
     if "problem" in report:
-        return {group: Verdict(FAILED, (report["problem"],)) for group in GROUPS}
+        return {column: Verdict(FAILED, (report["problem"],)) for column in COLUMNS}
     stock = {(run["mode"], run["scheme"]): run for run in report["stock"]}
     everywhere = [f"{report['escapes']} attempts to leave loopback"] if report["escapes"] else []
     found: dict[str, list[Verdict]] = {group: [] for group in GROUPS}
@@ -50,7 +53,11 @@ def of(report: Mapping[str, Any]) -> dict[str, Verdict]:
             what = run["mode"] if verdict.word == STOCK else where
             reasons = tuple(f"{what}: {reason}" for reason in verdict.reasons)
             found[group].append(Verdict(verdict.word, reasons))
-    return {group: _worst(verdicts) for group, verdicts in found.items()}
+    by_proxy = (*everywhere, *report["proxies"])
+    return {
+        **{group: _worst(verdicts) for group, verdicts in found.items()},
+        PROXIES: Verdict(FAILED, by_proxy) if by_proxy else Verdict(PASSED),
+    }
 
 
 def _wrong_everywhere(conversation: Conversation) -> list[str]:
