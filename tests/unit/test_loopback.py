@@ -95,3 +95,53 @@ def test_asking_for_the_way_to_a_prohibited_address_is_not_counted(
     if _guarded("")[0] != "network namespace":
         pytest.skip("the kernel counts in a network namespace only")
     assert _guarded(f"{PROHIBITED}{another}")[1] == count
+
+
+# The SDK's transports: httpx, and from e2b 2.38 on the Rust library pyqwest.
+SDK = """
+from e2b import Sandbox
+try:
+    Sandbox.list(api_key="e2b_00", api_url="http://{host}", request_timeout=5).next_items()
+except Exception:
+    pass
+"""
+
+
+# pyqwest's own resolver looks ".invalid" up nowhere, so a name that it asks for.
+@pytest.mark.parametrize("host", ["192.0.2.1", "api.kruise.test"])
+def test_the_sdks_own_requests_to_elsewhere_are_counted(host: str) -> None:
+    name, count = _guarded(SDK.format(host=host))
+    if name == "network namespace":
+        assert count >= 1
+
+
+ESCAPING_TEST = """
+import socket
+def test_that_passes():
+    pass
+def test_that_leaves():
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5)
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "with xdist"])
+def test_a_test_that_leaves_fails(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    tests = Path(loopback.__file__).parent
+    (tmp_path / "test_escaping.py").write_text(ESCAPING_TEST)
+    (tmp_path / "conftest.py").write_text((tests / "conftest.py").read_text())
+    done = subprocess.run(
+        [sys.executable, loopback.__file__, sys.executable, "-m", "pytest", *workers, "-ra"],
+        env={**fresh.environment(), "PYTHONPATH": str(tests)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("ERROR", "FAILED"))]
+    assert [line.split()[1] for line in failed] == ["test_escaping.py::test_that_leaves"]
+    assert "1 attempts to look up or reach another machine" in done.stdout
