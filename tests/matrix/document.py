@@ -54,8 +54,9 @@ _MEANINGS = {
 }
 
 _NOTE = """
-[1] OpenKruise does not serve these. Passed means that the request reached the one host, below
-`/kruise/api`, and that the SDK raised what it raises there natively."""
+[1] OpenKruise does not serve these, nor does the local sandbox-manager serve snapshots. Passed
+means that the request reached the one host, below `/kruise/api`, and that the SDK made of the
+refusal what it makes of it natively."""
 
 
 def render(

@@ -186,8 +186,8 @@ _CONTENT = {"e2b.NotFoundException", "e2b.VolumePathNotFoundException"}
 # The server's refusal is plain text where it has no route, and these take it for JSON.
 _UNREAD = {"json.JSONDecodeError"}
 
-# What no OpenKruise server has: the request that the server must have seen, and what the SDK may
-# make of the refusal, as it does without us.
+# What no OpenKruise server has, or with snapshots not the local one: the request that the server
+# must have seen, and what the SDK may make of the refusal, as it does without us.
 ANSWERS: Mapping[str, tuple[str, str, set[str]]] = {
     **dict.fromkeys(_TEMPLATE_BUILDS, ("POST", API_PATH + "/v3/templates", _BUILD)),
     "Template.build_in_background": ("POST", API_PATH + "/v3/templates", _BUILD),
