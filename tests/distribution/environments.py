@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -99,6 +99,16 @@ class Environment:
         done = _run(command, {**self.variables, **(variables or {})}, self.root)
         assert done.stderr == ""
         return done.stdout.strip()
+
+    def attempt(
+        self,
+        *arguments: str | Path,
+        variables: Mapping[str, str] | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """``python ARGUMENTS``, whatever becomes of it; ``before`` is called in the new process."""
+        command = [self.python, *arguments]
+        return _attempt(command, {**self.variables, **(variables or {})}, self.root, before)
 
     def start_up(self, variables: Mapping[str, str], *flags: str) -> StartUp:
         found: Any = json.loads(self.run(*flags, "-c", _PRINT_START_UP, variables=variables))
@@ -214,8 +224,20 @@ def _run(
     directory: Path,
     umask: int = -1,
 ) -> subprocess.CompletedProcess[str]:
+    done = _attempt(command, variables, directory, umask=umask)
+    assert done.returncode == 0, f"{done.args}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def _attempt(
+    command: Iterable[str | Path],
+    variables: Mapping[str, str],
+    directory: Path,
+    before: Callable[[], None] | None = None,
+    umask: int = -1,
+) -> subprocess.CompletedProcess[str]:
     inherited = fresh.environment({**_INSTALLER_SETTINGS, **variables})
-    done = subprocess.run(
+    return subprocess.run(
         [str(part) for part in command],
         env={
             name: value
@@ -228,9 +250,8 @@ def _run(
         timeout=_PATIENCE,
         check=False,
         umask=umask,
+        preexec_fn=before,
     )
-    assert done.returncode == 0, f"{done.args}\n{done.stdout}{done.stderr}"
-    return done
 
 
 def _with_libraries(environment: Environment, libraries: Path) -> Environment:
