@@ -1,0 +1,147 @@
+"""Something fails in the midst of patching: everything is patched or nothing is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fresh
+import pytest
+
+ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
+PRIVATE = "http://kruise.test/kruise/api"
+
+# Makes the call number `at` of one operation of patching raise; `reached` says whether it did.
+INJECT = """
+import builtins, inspect, sys, wrapt
+import kruise_autopatch.patching as patching
+
+class Injection:
+    def __init__(self, native, error):
+        self.native, self.error, self.at, self.calls = native, error, None, 0
+    def __call__(self, *args, **kwargs):
+        self.calls += 1
+        if self.calls - 1 == self.at:
+            raise self.error
+        return self.native(*args, **kwargs)
+    def arm(self, at):
+        self.at, self.calls = at, 0
+    @property
+    def reached(self):
+        return self.at is not None and self.calls > self.at
+
+def inject(operation, error):
+    if operation == "setattr":
+        patching.setattr = injection = Injection(builtins.setattr, error)
+    elif operation == "wrap":
+        wrapt.FunctionWrapper = injection = Injection(wrapt.FunctionWrapper, error)
+    else:
+        patching._find = injection = Injection(patching._find, error)
+    return injection
+
+def classes():
+    # Everything of the SDK that has attributes which can be replaced, and those attributes.
+    found = {}
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "e2b" and module is not None:
+            for attribute, value in list(vars(module).items()):
+                if inspect.isclass(value) and value.__module__.partition(".")[0] == "e2b":
+                    found[value] = dict(vars(value))
+                elif inspect.isroutine(value) or isinstance(value, int):
+                    found[name, attribute] = value
+    for attributes in found.values():
+        if isinstance(attributes, dict):
+            attributes.pop("__abstractmethods__", None)
+            attributes.pop("_abc_impl", None)
+    return found
+"""
+
+ERRORS = ["RuntimeError('injected')", "KeyboardInterrupt()"]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("operation", ["resolve", "wrap", "setattr"])
+def test_patch_e2b_that_fails_at_any_step_leaves_everything_native(
+    operation: str, error: str
+) -> None:
+    code = f"""{INJECT}
+import e2b, kruise_autopatch
+injection = inject({operation!r}, {error})
+native, changed, step = classes(), [], 0
+while True:
+    injection.arm(step)
+    try:
+        kruise_autopatch.patch_e2b(https=False)
+    except BaseException as failure:
+        assert failure is injection.error, failure
+    if not injection.reached:
+        break
+    if classes() != native or kruise_autopatch.status().enabled:
+        changed.append(step)
+    step += 1
+result = step, changed, {{p.state for p in kruise_autopatch.status().patches}} <= {{"applied", "absent"}}
+result += e2b.ConnectionConfig(api_key="k").api_url,
+kruise_autopatch.unpatch_e2b()
+result += classes() == native,
+"""
+    steps, changed, complete, url, undone = fresh.value(code, {"E2B_DOMAIN": "kruise.test"})
+    assert steps > 10
+    assert changed == []
+    assert (complete, url, undone) == (True, PRIVATE, True)
+
+
+@pytest.mark.parametrize("operation", ["resolve", "wrap", "setattr"])
+def test_a_second_patch_e2b_that_fails_leaves_everything_patched(operation: str) -> None:
+    # The classes of a submodule are new after a reload, so there is something to patch again.
+    code = f"""{INJECT}
+import importlib, e2b, kruise_autopatch
+kruise_autopatch.patch_e2b(https=False)
+importlib.reload(e2b.connection_config)
+injection = inject({operation!r}, RuntimeError("injected"))
+before, states, step = classes(), [], 0
+while True:
+    injection.arm(step)
+    try:
+        kruise_autopatch.patch_e2b(https=False)
+    except RuntimeError as failure:
+        assert failure is injection.error, failure
+    if not injection.reached:
+        break
+    states.append((classes() == before, str(kruise_autopatch.status()).startswith("kruise-autopatch: on")))
+    step += 1
+result = step, sorted(set(states)), e2b.ConnectionConfig(api_key="k").api_url
+result += e2b.connection_config.ConnectionConfig(api_key="k").api_url,
+"""
+    steps, states, *urls = fresh.value(code, {"E2B_DOMAIN": "kruise.test"})
+    assert steps > 0
+    assert states == [[True, True]]
+    assert urls == [PRIVATE, PRIVATE]
+
+
+@pytest.mark.parametrize("operation", ["resolve", "wrap", "setattr"])
+@pytest.mark.parametrize("step", ["0", "count // 2", "count - 1"])
+def test_an_import_that_fails_at_a_step_fails_again_until_the_cause_is_gone(
+    operation: str, step: str
+) -> None:
+    code = f"""{INJECT}
+injection = inject({operation!r}, RuntimeError("injected"))
+import e2b
+count = injection.calls
+def forget():
+    for name in [name for name in sys.modules if name.partition(".")[0] == "e2b"]:
+        del sys.modules[name]
+forget()
+failures = []
+for _ in range(3):
+    injection.arm({step})
+    try:
+        import e2b
+    except RuntimeError as failure:
+        failures.append(str(failure))
+    assert "e2b" not in sys.modules
+injection.arm(None)
+import e2b, kruise_autopatch
+states = {{p.state for p in kruise_autopatch.status().patches}}
+result = failures, e2b.ConnectionConfig(api_key="k").api_url, states <= {{"applied", "absent"}}
+"""
+    found: Any = fresh.value(code, ON)
+    assert found == [["injected"] * 3, PRIVATE, True]
