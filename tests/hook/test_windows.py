@@ -115,3 +115,24 @@ except (ValueError, KeyError) as error:
         ["ConfigurationError"],
         ["KeyError"],
     )
+
+
+def test_a_thread_that_looks_with_find_spec_leaves_the_import_of_another_patched() -> None:
+    code = """
+import importlib.util, sys, threading
+looking, imported = threading.Event(), threading.Event()
+class SlowFinder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "e2b" and threading.current_thread() is thread:
+            looking.set()
+            imported.wait(5)
+thread = threading.Thread(target=importlib.util.find_spec, args=("e2b",))
+sys.meta_path.insert(1, SlowFinder())
+thread.start()
+looking.wait(60)
+import e2b
+imported.set()
+thread.join()
+result = e2b.ConnectionConfig(api_key="k").api_url
+"""
+    assert fresh.value(code, ON) == PRIVATE

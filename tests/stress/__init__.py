@@ -1,0 +1,1 @@
+"""Many threads that import the SDK at once, in many fresh interpreters."""
