@@ -273,9 +273,7 @@ ENCODINGS = {
 
 
 @pytest.fixture(scope="module")
-def far_away(
-    tmp_path_factory: pytest.TempPathFactory, libraries: Path, wheel: Path
-) -> Environment:
+def far_away(tmp_path_factory: pytest.TempPathFactory, libraries: Path, wheel: Path) -> Environment:
     """An environment at a path that is long and not ASCII. Only to be looked at."""
     directory = tmp_path_factory.mktemp("far")
     for part in ("ein Wörterbuch", "沙箱 管理", "x" * 200, "y" * 200, "z" * 200, "'quo\"ted'"):
