@@ -67,24 +67,15 @@ WAYS = {
         "module.ConnectionConfig(api_key='k').api_url",
     ),
 }
-# The submodule's own import is finished when another thread asks for it.
-OPEN = {"from a submodule", "from a submodule that is imported late", "import_module"}
 
 
-def ways() -> list[object]:
-    reason = "import does not wait for the package of a submodule that is loaded"
-    mark = pytest.mark.xfail(reason=reason, strict=True)
-    return [pytest.param(way, id=way, marks=[mark] if way in OPEN else []) for way in WAYS]
-
-
-@pytest.mark.parametrize("way", ways())
+@pytest.mark.parametrize("way", WAYS)
 def test_a_thread_that_comes_during_the_import_builds_no_native_client(way: str) -> None:
     awaited, taking, url = WAYS[way]
     code = RACE.format(awaited=awaited, taking=taking, url=url)
     assert fresh.value(code, ON) == [[PRIVATE], PRIVATE]
 
 
-@pytest.mark.xfail(reason="its submodules stay in sys.modules, native", strict=True)
 @pytest.mark.parametrize(
     "statement",
     [

@@ -54,7 +54,7 @@ def test_what_another_start_up_file_does_leaves_the_sdk_patched(
 
 
 # What autowrapt is to call: when e2b is imported, and when plistlib is, where it imports e2b.
-HOOKS = f"""
+HOOKS = """
 calls = []
 def on_e2b(module):
     calls.append("e2b")

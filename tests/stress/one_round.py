@@ -138,9 +138,9 @@ def state_at_the_end() -> list[str]:
     import kruise_autopatch
 
     wrong = []
-    finders = [type(finder).__name__ for finder in sys.meta_path].count("SDKFinder")
-    if finders != 1:
-        wrong.append(f"{finders} finders")
+    finders = [getattr(f, "__name__", type(f).__module__) for f in sys.meta_path]
+    if [name.partition(".")[0] for name in finders].count("kruise_autopatch") != 1:
+        wrong.append(f"not one finder of ours: {finders}")
     state = kruise_autopatch.status()
     if not state.patches:
         wrong.append("nothing is patched")

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fresh
+
 from stress import one_round
 
 ROUND = Path(one_round.__file__)
