@@ -143,6 +143,11 @@ def base_interpreter() -> Path:
 def virtual_environment(root: Path, libraries: Path) -> Environment:
     """A new virtual environment that can also import ``libraries``."""
     _run([base_interpreter(), "-m", "venv", "--without-pip", root], {}, root.parent)
+    return existing_environment(root, libraries)
+
+
+def existing_environment(root: Path, libraries: Path) -> Environment:
+    """A virtual environment that somebody else has made, which gets to import ``libraries``."""
     python = root / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site_packages = Path(_run([python, "-c", where], {}, root).stdout.strip())

@@ -61,7 +61,6 @@ def test_a_start_up_file_without_its_package_is_inert_while_off_and_loud_while_o
         package.joinpath(*remains).write_bytes(b"")
     for variables in (OFF, {**OFF, "KRUISE_E2B_PATCH": ""}):
         assert_silent(environment.attempt(*ALIVE, variables=variables))
-        assert environment.api_url(variables) == NATIVE_URL
 
     # Nothing is left that could stop the SDK, so say at each start that it is not patched.
     done = environment.attempt(*ALIVE, variables=ON)
@@ -285,15 +284,11 @@ def far_away(tmp_path_factory: pytest.TempPathFactory, libraries: Path, wheel: P
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_locale_and_path_do_not_matter(far_away: Environment, encoding: str) -> None:
-    variables = ENCODINGS[encoding]
-    assert far_away.api_url({**ON, **variables}) == PRIVATE_URL
-    assert far_away.api_url({**OFF, **variables}) == NATIVE_URL
-    assert far_away.start_up({**ON, **variables}).sdk_finders == 1
+    assert far_away.api_url({**ON, **ENCODINGS[encoding]}) == PRIVATE_URL
 
 
-@pytest.mark.parametrize("switch", ["ja", "jä", "是"])
-def test_a_misspelt_switch_can_be_told_in_any_locale(far_away: Environment, switch: str) -> None:
-    variables = {**ON, **C_LOCALE, "KRUISE_E2B_PATCH": switch}
+def test_a_misspelt_switch_can_be_told_in_any_locale(far_away: Environment) -> None:
+    variables = {**ON, **C_LOCALE, "KRUISE_E2B_PATCH": "jä是"}
     assert_silent(far_away.attempt(*ALIVE, variables=variables))
     done = far_away.attempt("-c", "import e2b", variables=variables)
     assert_import_fails(done, "ConfigurationError: KRUISE_E2B_PATCH=")

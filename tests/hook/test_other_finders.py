@@ -119,7 +119,7 @@ warnings.simplefilter("ignore")
 from importlib.machinery import PathFinder
 sys.meta_path.remove(PathFinder)
 class Finder:
-    find_distributions = PathFinder.find_distributions
+    find_distributions = staticmethod(PathFinder.find_distributions)
     def find_spec(self, name, path=None, target=None):
         return None if name == "e2b" else PathFinder.find_spec(name, path, target)
 class FirstKind:
