@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import fresh
@@ -81,13 +80,3 @@ def test_autowrapt_s_hooks_and_ours_are_both_called(environment: Environment, na
     assert run(environment, code, bootstrap) == [f"{PRIVATE} ['e2b']"]
     code = f"import plistlib, my_hooks; print({URL}, my_hooks.calls)"
     assert run(environment, code, bootstrap) == [f"{PRIVATE} ['e2b', 'plistlib']"]
-
-
-def test_what_start_up_loads_does_not_upset_gevent_s_patching() -> None:
-    code = (
-        "import sys\n"
-        "print(sorted({'ssl', 'threading', 'socket', 'subprocess'} & set(sys.modules)))\n"
-        "import gevent.monkey; gevent.monkey.patch_all()"
-    )
-    done = fresh.run(["-W", "error", "-c", code], ON)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", ""), sys.version
