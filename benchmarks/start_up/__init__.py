@@ -1,0 +1,1 @@
+"""The parts of the start-up benchmark; ``../startup.py`` runs them."""
