@@ -152,9 +152,9 @@ class Site:
                 self._made[name] = None
             except LeftOut as reason:
                 self._made[name] = reason
-        reason = self._made[name]
-        if reason is not None:
-            raise reason
+        failure = self._made[name]
+        if failure is not None:
+            raise failure
 
     def directory(self, environment: str) -> Path:
         return self.root / environment.ljust(_NAME_WIDTH, "_")

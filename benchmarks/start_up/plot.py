@@ -16,9 +16,11 @@ _COLOURS = ("#440154", "#3b528b", "#2c728e", "#21918c", "#35b779", "#90d743", "#
 _MISSED = "#d62728"
 
 _LABELS = 270  # the width of the names on the left
-_PANEL, _GAP = 215, 22
-_ROW, _HEAD, _FOOT = 21, 74, 34
-_DOT = 4.2
+_PANEL, _GAP = 215, 40
+_ROW, _HEAD, _FOOT = 22, 78, 34
+_DOT, _RING = 3.6, 5.4
+# Dots of neighbours in age are this far apart, so that equal ones are all seen.
+_STEP = 1.8
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,14 @@ def _text(x: float, y: float, text: str, more: str = "") -> str:
 
 def _legend(figures: Sequence[Figures]) -> Iterator[str]:
     yield _text(8, 22, "What a start of Python costs", ' font-size="16" font-weight="bold"')
-    x = float(_LABELS)
+    x = _LABELS + 20.0
     for number, one in enumerate(figures):
         yield f'<circle cx="{x + 5}" cy="18" r="{_DOT}" fill="{_colour(number, figures)}"/>'
         yield _text(x + 14, 22, one.series)
         x += 58
     x += 14
     yield (
-        f'<circle cx="{x}" cy="18" r="{_DOT + 2}" fill="none" stroke="{_MISSED}" stroke-width="1.6"/>'
+        f'<circle cx="{x}" cy="18" r="{_RING}" fill="none" stroke="{_MISSED}" stroke-width="1.5"/>'
     )
     yield _text(x + 12, 22, "over its goal (instructions)")
 
@@ -142,21 +144,22 @@ def _panel(
 
 
 def _dots(
-    left: float, y: float, quantity: str, case: Case, figures: Sequence[Figures]
+    left: float, middle: float, quantity: str, case: Case, figures: Sequence[Figures]
 ) -> Iterator[str]:
     for number, one in enumerate(figures):
+        y = middle + (number - (len(figures) - 1) / 2) * _STEP
         value = one.extra(quantity, case.name, case.baseline)
         if value is None:
             continue
         x = left + _SCALES[quantity].place(value) * _PANEL
         title = f"<title>{escape(case.name)}, Python {one.series}: {value:+.2f}</title>"
         colour = _colour(number, figures)
-        yield f'<circle cx="{x:.1f}" cy="{y}" r="{_DOT}" fill="{colour}">{title}</circle>'
+        yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_DOT}" fill="{colour}">{title}</circle>'
         cost = one.cost(case.name, case.goal) if case.goal else None
         if quantity == INSTRUCTIONS and case.goal and cost is not None and cost > case.goal.limit:
             yield (
-                f'<circle cx="{x:.1f}" cy="{y}" r="{_DOT + 2}" fill="none"'
-                f' stroke="{_MISSED}" stroke-width="1.6"/>'
+                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{_RING}" fill="none"'
+                f' stroke="{_MISSED}" stroke-width="1.5"/>'
             )
 
 
