@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from debian import CHECKOUT
@@ -47,7 +47,7 @@ class Root:
 
     def output(self, *command: str) -> str:
         """What a command in the root prints; a failure is a reason to be unavailable."""
-        return _output(self._entering(command, "/"), _variables())
+        return _output(self._entering(command, "/"), _variables(), shown=command)
 
     def copy_checkout(self) -> None:
         """A copy, because tests and builds leave litter."""
@@ -69,7 +69,11 @@ class Root:
 
 
 def make(directory: Path, suite: str, mirror: str | None, fresh: bool) -> Root:
-    """The root in ``directory``, made unless an earlier run has made it."""
+    """The root in ``directory``, made unless an earlier run has made it.
+
+    Its packages are those that debootstrap saw: a later run finds them installed and asks for no
+    newer ones. ``fresh`` does.
+    """
     _check_machine()
     if fresh:
         shutil.rmtree(directory, ignore_errors=True)
@@ -93,9 +97,7 @@ def make(directory: Path, suite: str, mirror: str | None, fresh: bool) -> Root:
         inside = "/etc/resolv.conf" if file.endswith("resolv.conf") else _CERTIFICATES
         if Path(file).is_file():
             shutil.copyfile(file, f"{directory}{inside}")
-    root = Root(directory)
-    root.output("apt-get", "update")
-    return root
+    return Root(directory)
 
 
 def _check_machine() -> None:
@@ -132,9 +134,9 @@ def _variables() -> dict[str, str]:
     }
 
 
-def _output(command: Sequence[str], variables: dict[str, str] | os._Environ[str]) -> str:
+def _output(command: Sequence[str], variables: Mapping[str, str], shown: Sequence[str] = ()) -> str:
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
-        raise Unavailable(f"{' '.join(command)} failed: {lines[-1]}")
+        raise Unavailable(f"{' '.join(shown or command)} failed: {lines[-1]}")
     return done.stdout
