@@ -71,6 +71,8 @@ def interpreters(wanted: Sequence[str] = ()) -> list[Interpreter]:
     """One of each series, this one first, then those of pyenv and of ``PATH``."""
     found: dict[str, Interpreter] = {}
     for candidate in _candidates():
+        if candidate.name.replace("python", "") in found:
+            continue  # pyenv's shims are slow
         interpreter = _ask(candidate)
         if interpreter is not None:
             found.setdefault(interpreter.series, interpreter)
