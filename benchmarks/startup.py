@@ -33,8 +33,8 @@ from start_up.results import Figures
 
 # A start that takes longer is measured less often.
 SLOW_MS = 100
-# Rounds of quick and of slow starts.
-ROUNDS = {TIME: (60, 20), MEMORY: (5, 5), INSTRUCTIONS: (3, 1), MODULES: (1, 1)}
+# How often: quick starts, slow ones.
+ROUNDS = {TIME: (60, 12), MEMORY: (5, 3), INSTRUCTIONS: (3, 1), MODULES: (1, 1)}
 QUICK_ROUNDS = {TIME: (10, 3), MEMORY: (1, 1), INSTRUCTIONS: (1, 1), MODULES: (1, 1)}
 
 
@@ -45,24 +45,28 @@ def measured(
     site = Site(root / interpreter.series, interpreter, wheel)
     cases: list[Case] = []
     left_out: dict[str, str] = {}
+    slow: dict[str, bool] = {}
     for case in wanted:
         try:
             site.prepare(case)
             if case.patches:
                 check_that_it_patches(case, site)
             start(case, site)  # warms the file cache
+            slow[case.name] = GAUGES[TIME](case, site) > SLOW_MS
             cases.append(case)
         except LeftOut as reason:
             left_out[case.name] = str(reason)
+        except Failed as failure:
+            if not case.foreign:
+                raise
+            left_out[case.name] = f"it does not run: {str(failure).splitlines()[-1]}"
     about = f"CPython {interpreter.version}: {site.versions()}"
-
-    speed = {case.name: GAUGES[TIME](case, site) > SLOW_MS for case in cases}
     samples = {}
     for quantity, rounds in (QUICK_ROUNDS if quick else ROUNDS).items():
         if quantity == INSTRUCTIONS and not shutil.which("valgrind"):
             continue
         take = at_once if quantity in (INSTRUCTIONS, MODULES) else in_rounds
-        by_case = {name: rounds[slow] for name, slow in speed.items()}
+        by_case = {case.name: rounds[slow[case.name]] for case in cases}
         samples[quantity] = take(GAUGES[quantity], cases, site, by_case)
     return Figures(interpreter.series, about, samples, left_out)
 
