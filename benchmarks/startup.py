@@ -34,7 +34,7 @@ from start_up.results import Figures
 # A start that takes longer is measured less often.
 SLOW_MS = 100
 # How often: quick starts, slow ones.
-ROUNDS = {TIME: (60, 12), MEMORY: (5, 3), INSTRUCTIONS: (3, 1), MODULES: (1, 1)}
+ROUNDS = {TIME: (40, 8), MEMORY: (5, 3), INSTRUCTIONS: (3, 1), MODULES: (1, 1)}
 QUICK_ROUNDS = {TIME: (10, 3), MEMORY: (1, 1), INSTRUCTIONS: (1, 1), MODULES: (1, 1)}
 
 
@@ -93,7 +93,7 @@ def arguments() -> argparse.Namespace:
         "--only", type=listed, default=[], help="cases with these words in their names, as: off,on"
     )
     parser.add_argument("--quick", action="store_true", help="a rough look, with few rounds")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the samples, as JSON")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the samples (JSON)")
     parser.add_argument(
         "--add", type=Path, metavar="FILE", nargs="+", default=[], help="show saved samples beside"
     )
@@ -115,11 +115,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="startup-") as directory:
             root = Path(directory)
             wheel = build_wheel(root)
-            figures = [measured(root, one, wheel, cases, options.quick) for one in pythons]
+            figures: list[Figures] = []
+            for python in pythons:
+                figures.append(measured(root, python, wheel, cases, options.quick))
+                if options.save:
+                    results.save(figures, options.save)
     except (Failed, LeftOut) as problem:
         sys.exit(str(problem))
-    if options.save:
-        results.save(figures, options.save)
     figures += [one for file in options.add for one in results.load(file)]
 
     minutes = (time.monotonic() - begun) / 60
