@@ -91,6 +91,7 @@ def make(directory: Path, suite: str, mirror: str | None, fresh: bool) -> Root:
                 *("--include=ca-certificates", suite, str(half), address, *scripts),
             ],
             {**os.environ, "LC_ALL": "C.UTF-8"},
+            shown=["debootstrap", suite, address],
         )
         half.rename(directory)
     for file in ("/etc/resolv.conf", os.environ.get("SSL_CERT_FILE", _CERTIFICATES)):

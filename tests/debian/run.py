@@ -51,7 +51,8 @@ def _prepare(root: Root, suite: str) -> list[str]:
     root.output(f"{_TOOLS}/bin/pip", "install", "--quiet", "uv")
     root.output("rm", "-rf", "/wheel")
     uv = f"{_TOOLS}/bin/uv"
-    root.output(uv, "build", "--wheel", "--out-dir", "/wheel", "/checkout")
+    if root.run(uv, "build", "--quiet", "--wheel", "--out-dir", "/wheel", "/checkout"):
+        raise SystemExit("the wheel cannot be built")
     (wheel,) = (root.directory / "wheel").glob("*.whl")
     for series in pythons:
         environment = f"/environments/{series}"
