@@ -192,7 +192,9 @@ class Site:
             raise LeftOut(f"{requirement} cannot be installed: {said}") from failure
         packages = self.packages(name)
         if not any(packages.glob(recipe.needs)):
-            raise LeftOut(f"the release of {requirement} for this Python has no {recipe.needs}")
+            raise LeftOut(
+                f"the release of {requirement} for this Python has no file {recipe.needs}"
+            )
         if not recipe.ours:
             self._pip(name, "uninstall", *([] if self._uv else ["-y"]), "kruise-autopatch")
         for file, content in recipe.files.items():

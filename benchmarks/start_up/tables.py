@@ -73,10 +73,12 @@ def _extras(
 
 
 def _left_out(figures: Sequence[Figures]) -> Iterator[str]:
-    """One line for each reason on each Python."""
+    """One line for each reason."""
+    reasons: dict[str, dict[str, None]] = {}
+    series: dict[str, dict[str, None]] = {}
     for one in figures:
-        reasons: dict[str, list[str]] = {}
         for case, reason in one.left_out.items():
-            reasons.setdefault(reason, []).append(case)
-        for reason, names in reasons.items():
-            yield f"- {one.series}: {'; '.join(names)}: {reason}"
+            reasons.setdefault(reason, {})[case] = None
+            series.setdefault(reason, {})[one.series] = None
+    for reason, cases in reasons.items():
+        yield f"- {', '.join(series[reason])}: {'; '.join(cases)}: {reason}"
