@@ -1,0 +1,127 @@
+"""Write the package, and what it needs, as a directory that any Python from 3.9 on can import.
+
+    python -m build_support.tree DIRECTORY
+
+For ``deploy/image``. It holds no compiled code and nothing that depends on who makes it, so it is
+the same to the byte everywhere; the digest that is printed shows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = CHECKOUT / "deploy" / "image" / "requirements.txt"
+
+# Of the checkout, what the wheel is made from.
+_SOURCE = (
+    "build_support",
+    "kruise_agents",
+    "kruise_autopatch",
+    "kruise_autopatch.pth",
+    "kruise_autopatch.start",
+    "pyproject.toml",
+    "setup.cfg",
+    "LICENSE",
+    "MANIFEST.in",
+    "README.md",
+)
+# Needs libraries that the tree does not have.
+_LEFT_OUT = "kruise_autopatch/local/"
+# The oldest that a zip archive, such as an image's layer may pass through, can express.
+_TIME = 315532800
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the package as a tree for every Python.")
+    parser.add_argument("directory", type=Path, help="must not exist")
+    directory: Path = parser.parse_args().directory
+    if directory.exists():
+        parser.error(f"{directory} exists; name a directory that does not")
+    with tempfile.TemporaryDirectory() as temporary:
+        wheels = [build_wheel(Path(temporary)), *download(Path(temporary, "needed"))]
+        write(directory, wheels)
+    print(f"{directory}: sha256 {digest(directory)}")
+
+
+def build_wheel(directory: Path) -> Path:
+    """Our own wheel. Built from a copy, since setuptools leaves files in what it builds from."""
+    source = directory / "source"
+    source.mkdir(parents=True)
+    for name in _SOURCE:
+        origin = CHECKOUT / name
+        if origin.is_dir():
+            shutil.copytree(origin, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(origin, source / name)
+    _pip("wheel", "--no-deps", "--wheel-dir", str(directory), str(source))
+    (wheel,) = directory.glob("*.whl")
+    return wheel
+
+
+def download(directory: Path) -> list[Path]:
+    """The wheels of ``requirements.txt``; each is checked against its hash."""
+    options = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", str(directory)]
+    _pip("download", *options, "--requirement", str(REQUIREMENTS))
+    return sorted(directory.glob("*-none-any.whl"))
+
+
+def write(directory: Path, wheels: list[Path]) -> None:
+    """Unpack the modules and licences of ``wheels`` into the new ``directory``."""
+    for wheel in wheels:
+        with zipfile.ZipFile(wheel) as archive:
+            for name in archive.namelist():
+                place = _place(PurePosixPath(name))
+                if place is not None:
+                    file = directory / place
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_bytes(archive.read(name))
+    # Readable by any user, whatever the umask; and the times must not differ between two images.
+    for path in [directory, *directory.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+        os.utime(path, (_TIME, _TIME))
+
+
+def digest(directory: Path) -> str:
+    """Of every file's name and content."""
+    found = hashlib.sha256()
+    for path in _files(directory):
+        content = path.read_bytes()
+        found.update(f"{path.relative_to(directory).as_posix()}\0{len(content)}\0".encode())
+        found.update(content)
+    return found.hexdigest()
+
+
+def _place(name: PurePosixPath) -> PurePosixPath | None:
+    """Where a member of a wheel goes; ``None`` leaves it out."""
+    package, *rest = name.parts
+    if package.endswith(".dist-info"):
+        is_licence = "licenses" in rest or name.name.startswith(("LICENSE", "LICENCE"))
+        place = PurePosixPath("licences", package.partition("-")[0], name.name)
+        return place if is_licence else None
+    left_out = str(name).startswith(_LEFT_OUT)
+    return name if name.suffix == ".py" and not left_out else None
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    return iter(sorted(path for path in directory.rglob("*") if path.is_file()))
+
+
+def _pip(*arguments: str) -> None:
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+    # pip has said on stderr what went wrong.
+    if subprocess.run(command, check=False).returncode != 0:
+        sys.exit(f"pip {arguments[0]} failed: there is no tree")
+
+
+if __name__ == "__main__":
+    main()
