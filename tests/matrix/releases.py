@@ -19,6 +19,9 @@ from packaging.version import Version
 E2B, CODE_INTERPRETER, DESKTOP = "e2b", "e2b-code-interpreter", "e2b-desktop"
 OLDEST = {E2B: Version("2.8.0"), CODE_INTERPRETER: Version("2.4.0"), DESKTOP: Version("2.1.0")}
 
+# The Pythons that the package supports.
+SUPPORTED = tuple(f"3.{minor}" for minor in range(9, 16))
+
 # Around every boundary in what the SDK does; the newest release of each kind joins them.
 REPRESENTATIVE = (
     *("2.8.0", "2.10.2", "2.13.3", "2.21.0", "2.25.0", "2.25.1", "2.29.1", "2.35.0"),
@@ -119,12 +122,11 @@ def _published(name: str, cache: Path, max_age: float) -> list[Release]:
     return [found[version] for version in sorted(found)]
 
 
-def interpreters() -> dict[str, str]:
-    """The Pythons of this machine, 3.9 and newer, that run: version to path."""
+def interpreters(versions: Iterable[str] = SUPPORTED) -> dict[str, str]:
+    """The Pythons of this machine that run: version to path."""
     found = {}
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for minor in range(9, 16):
-        version = f"3.{minor}"
+    for version in versions:
         candidates = [str(p) for p in sorted(pyenv.glob(f"{version}.*/bin/python"))]
         on_path = shutil.which(f"python{version}")
         for python in ([on_path] if on_path else []) + candidates:

@@ -1,0 +1,61 @@
+"""What ``prepare`` has made, and each Python of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kruise_autopatch.local import LocalManager
+
+# tox.ini sets it, once `prepare` has run.
+_DIRECTORY = "KRUISE_TEST_DEPLOY"
+
+
+def _prepared() -> dict[str, Any]:
+    directory = os.environ.get(_DIRECTORY)
+    if directory is None:
+        return {"pythons": {}, "older": {}, "image": None}
+    return json.loads(Path(directory, "prepared.json").read_text())  # type: ignore[no-any-return]
+
+
+PREPARED = _prepared()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if PREPARED["image"] is None:
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason="run with: tox -e deploy"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    for name, found in (("python", "pythons"), ("older_python", "older")):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, PREPARED[found].values(), ids=PREPARED[found].keys())
+
+
+@pytest.fixture(scope="session")
+def image() -> dict[str, Any]:
+    """The image that the recipe makes: its root directory, and what it starts."""
+    return PREPARED["image"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def tree(image: dict[str, Any]) -> Path:
+    return Path(image["root"], "kruise-autopatch")
+
+
+@pytest.fixture(scope="session")
+def directory() -> Path:
+    return Path(os.environ[_DIRECTORY])
+
+
+@pytest.fixture(scope="session")
+def manager() -> Iterator[LocalManager]:
+    with LocalManager() as manager:
+        yield manager
