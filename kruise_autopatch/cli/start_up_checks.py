@@ -81,7 +81,7 @@ def site_directories() -> list[str]:
 
 
 def _is_injected(environment: Mapping[str, str]) -> bool:
-    """Whether this process was started by ``kruise-autopatch run``."""
+    """Whether our ``sitecustomize`` is on PYTHONPATH, as below ``kruise-autopatch run``."""
     entries = environment.get("PYTHONPATH", "").split(os.pathsep)
     return not sys.flags.ignore_environment and any(map(_is_injection, entries))
 
@@ -132,7 +132,9 @@ def _check_hook(
         text = f"this interpreter could not be started again ({error})"
         return Finding("hook", "problem", text, "start it by hand to see more.")
     if runs:
-        way = "by kruise-autopatch run" if injected else "at the start of this interpreter"
+        way = "at the start of this interpreter"
+        if injected:
+            way = "by PYTHONPATH, as kruise-autopatch run and an injected Pod have it"
         return Finding("hook", "ok", f"the hook runs, {way}")
     if errors.strip():
         text = f"the hook fails at start-up: {last_line(errors)}"

@@ -119,7 +119,7 @@ def test_below_run_the_hook_runs_without_start_up_files(bare: str, target: Path)
     arguments = [bare, "-m", "kruise_autopatch", "run", "--", bare, *doctoring.DOCTOR]
     done = doctoring.run([*arguments, "--json", "--offline"], {"PYTHONPATH": str(target)})
     report = doctoring.report_of(done)
-    assert report.line("hook").startswith("the hook runs, by kruise-autopatch run")
+    assert report.line("hook").startswith("the hook runs, by PYTHONPATH, as kruise-autopatch run")
     assert report.state("kruise_autopatch.pth") == "note"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonpatch
 from cel_expr_python import cel
-from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2
 from google.protobuf.json_format import MessageToDict
 
 from deploy.manifests import KUSTOMIZATIONS, Manifest, by_name, render
@@ -63,7 +63,7 @@ def _describe_json_patch() -> descriptor_pool.DescriptorPool:
     """Kubernetes' type ``JSONPatch``, which the expressions build."""
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(
-        name="kubernetes.proto", syntax="proto3", dependency=["google/protobuf/struct.proto"]
+        name="kubernetes.proto", syntax="proto3", dependency=[struct_pb2.DESCRIPTOR.name]
     )
     message = file.message_type.add(name="JSONPatch")
     for number, name in enumerate(("op", "path"), start=1):

@@ -51,6 +51,12 @@ def tree(image: dict[str, Any]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def newest() -> str:
+    """The newest Python here, with the newest SDK."""
+    return list(PREPARED["pythons"].values())[-1]
+
+
+@pytest.fixture(scope="session")
 def directory() -> Path:
     return Path(os.environ[_DIRECTORY])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -33,11 +34,16 @@ def load(path: Path) -> list[Manifest]:
 
 
 def render(directory: Path) -> list[Manifest]:
+    return list(yaml.safe_load_all(_rendered(directory)))
+
+
+@functools.cache
+def _rendered(directory: Path) -> str:
     done = subprocess.run(
         [KUBECTL, "kustomize", directory], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    return list(yaml.safe_load_all(done.stdout))
+    return done.stdout
 
 
 def by_name(manifests: Iterable[Manifest]) -> dict[str, Manifest]:

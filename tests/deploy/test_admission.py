@@ -53,16 +53,9 @@ SEVERAL = pod(
     initContainers=[{"name": "first", "image": "i"}, {"name": "second", "image": "i"}],
     volumes=[{"name": "data", "emptyDir": {}}],
 )
-FROM_ELSEWHERE = pod(
-    {
-        "env": [
-            {
-                "name": "PYTHONPATH",
-                "valueFrom": {"configMapKeyRef": {"name": "own", "key": "path"}},
-            }
-        ]
-    }
-)
+_REFERENCE = {"configMapKeyRef": {"name": "own", "key": "path"}}
+_ELSEWHERE = {"env": [{"name": "PYTHONPATH", "valueFrom": _REFERENCE}]}
+FROM_ELSEWHERE = pod(_ELSEWHERE)
 TWICE = pod(
     {"env": [{"name": "PYTHONPATH", "value": "/a"}, {"name": "PYTHONPATH", "value": "/b"}]}
 )
@@ -70,7 +63,7 @@ CASES = {
     "plain": PLAIN,
     "several": SEVERAL,
     "from elsewhere": FROM_ELSEWHERE,
-    "one of two from elsewhere": pod({}, FROM_ELSEWHERE["spec"]["containers"][0]),
+    "one of two from elsewhere": pod({}, _ELSEWHERE),
     "twice": TWICE,
     "as root": pod({}, securityContext={"runAsUser": 0}),
     "windows": pod({}, os={"name": "windows"}),
