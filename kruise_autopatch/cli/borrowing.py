@@ -1,4 +1,4 @@
-"""Lets an interpreter without this package import it, and its two dependencies, from elsewhere.
+"""Lets an interpreter without this package import it, and what it needs, from elsewhere.
 
 Not by way of ``sys.path``: the directory may be the site-packages of another environment, and
 the application is not to find anything else of that. Imported at start-up, so it is small.
@@ -10,7 +10,10 @@ import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
-_NAMES = ("kruise_autopatch", "kruise_agents", "wrapt", "importlib_metadata", "zipp")
+_NAMES = ["kruise_autopatch", "kruise_agents", "wrapt"]
+# Elsewhere we have no use for it, but an application that looks whether it is there might.
+if sys.version_info < (3, 10):
+    _NAMES += ["importlib_metadata", "zipp"]
 
 
 class Lender:

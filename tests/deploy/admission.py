@@ -11,7 +11,21 @@ from cel_expr_python import cel
 from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2
 from google.protobuf.json_format import MessageToDict
 
-from deploy.manifests import KUSTOMIZATIONS, Manifest, by_name, render
+from deploy.manifests import KUSTOMIZATIONS, LABEL, Manifest, by_name, render
+
+# The labels of a namespace where the policy is in force.
+ENABLED = {LABEL: "enabled"}
+
+
+def pod(*containers: Manifest, **spec: Any) -> Manifest:
+    """A Pod; its containers are called c0, c1 and so on."""
+    named = [{"name": f"c{n}", "image": "i", **c} for n, c in enumerate(containers)]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "p"},
+        "spec": {"containers": named, **spec},
+    }
 
 
 def admit(pod: Manifest, namespace_labels: Mapping[str, str]) -> Manifest:

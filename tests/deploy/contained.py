@@ -52,9 +52,7 @@ class NotAllowed(Exception):
     """This machine lets us have no mounts of our own."""
 
 
-def run(
-    container: Container, variables: Mapping[str, str]
-) -> subprocess.CompletedProcess[str]:
+def run(container: Container, variables: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run ``container`` with ``variables`` and nothing else. Raises :class:`NotAllowed`."""
     done = subprocess.run(
         # -I and -S: nothing of the variables is for this interpreter.

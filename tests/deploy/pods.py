@@ -40,7 +40,9 @@ class Pod:
         container = self._container("initContainers", name)
         # The image's own paths, not moved ones.
         mounts = [
-            Mount(self._volumes[m["name"]], "/" + Path(m["mountPath"]).name, m.get("readOnly", False))
+            Mount(
+                self._volumes[m["name"]], "/" + Path(m["mountPath"]).name, m.get("readOnly", False)
+            )
             for m in container["volumeMounts"]
         ]
         command = [*image["entrypoint"], *container.get("args", image["command"])]

@@ -92,8 +92,14 @@ def _carry_out(
         subprocess.run(command, shell=True, cwd=directory, check=True)
     elif instruction == "COPY":
         *options, source, destination = value.split()
-        _copy(dict(option[2:].split("=") for option in options), source, destination, stage,
-              stages, context)
+        _copy(
+            dict(option[2:].split("=") for option in options),
+            source,
+            destination,
+            stage,
+            stages,
+            context,
+        )
     else:
         raise ValueError(f"{instruction} {value}: not known here")
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from deploy import admission
+from deploy.admission import ENABLED, pod
 from deploy.manifests import KUBECTL, LABEL, MOUNTED, Manifest
 
-ENABLED = {LABEL: "enabled"}
 NAME = "kruise-autopatch"
 PYTHON_PATH = f"{MOUNTED}/tree/kruise_autopatch/cli/injected"
 MOUNT = {"name": NAME, "mountPath": MOUNTED, "readOnly": True}
@@ -21,16 +21,6 @@ SOURCES = [
     {"configMapRef": {"name": NAME, "optional": True}},
     {"prefix": "E2B_", "secretRef": {"name": NAME, "optional": True}},
 ]
-
-
-def pod(*containers: Manifest, **spec: Any) -> Manifest:
-    named = [{"name": f"c{n}", "image": "i", **c} for n, c in enumerate(containers)]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "p"},
-        "spec": {"containers": named, **spec},
-    }
 
 
 def labelled(manifest: Manifest, **metadata: Any) -> Manifest:
@@ -56,9 +46,7 @@ SEVERAL = pod(
 _REFERENCE = {"configMapKeyRef": {"name": "own", "key": "path"}}
 _ELSEWHERE = {"env": [{"name": "PYTHONPATH", "valueFrom": _REFERENCE}]}
 FROM_ELSEWHERE = pod(_ELSEWHERE)
-TWICE = pod(
-    {"env": [{"name": "PYTHONPATH", "value": "/a"}, {"name": "PYTHONPATH", "value": "/b"}]}
-)
+TWICE = pod({"env": [{"name": "PYTHONPATH", "value": "/a"}, {"name": "PYTHONPATH", "value": "/b"}]})
 CASES = {
     "plain": PLAIN,
     "several": SEVERAL,
@@ -106,7 +94,7 @@ def test_every_container_gets_it_the_init_containers_after_ours() -> None:
     assert [c["name"] for c in spec["initContainers"]] == [NAME, "first", "second"]
     for container in [*spec["containers"], *spec["initContainers"][1:]]:
         assert MOUNT in container["volumeMounts"]
-        assert SOURCES == container["envFrom"][:2]
+        assert container["envFrom"][:2] == SOURCES
         assert [e["name"] for e in container["env"]].count("PYTHONPATH") == 1
 
 

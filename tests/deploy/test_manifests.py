@@ -11,6 +11,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from deploy.admission import ENABLED, admit, pod
 from deploy.manifests import (
     DEPLOY,
     EXAMPLES,
@@ -178,8 +179,6 @@ def test_the_injection_adds_the_copy_first_and_the_tree_to_every_container(
 def test_the_component_and_the_policy_add_the_same_init_container(
     injected: dict[str, Manifest],
 ) -> None:
-    from deploy.test_admission import PLAIN, admitted
-
-    (by_policy,) = admitted(PLAIN)["spec"]["initContainers"]
+    (by_policy,) = admit(pod({}), ENABLED)["spec"]["initContainers"]
     by_component = pod_spec(injected["Job/evaluation"])["initContainers"][0]
     assert {**by_component, "image": ""} == {**by_policy, "image": ""}

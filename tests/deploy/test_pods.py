@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy.admission import admit
+from deploy.admission import ENABLED, admit, pod
 from deploy.contained import NOBODY, NotAllowed
 from deploy.manifests import (
     DEPLOY,
@@ -23,7 +23,6 @@ from deploy.manifests import (
     render,
 )
 from deploy.pods import Pod
-from deploy.test_admission import ENABLED, pod
 from kruise_autopatch.local import LocalManager
 
 # What an application does. It knows nothing of us; the last line is what it saw.
