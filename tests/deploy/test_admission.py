@@ -111,8 +111,10 @@ def test_a_python_path_is_kept_after_ours_and_where_it_is() -> None:
     assert kept[1] == {"name": "PYTHONPATH", "value": f"{PYTHON_PATH}:/app:/lib"}
 
 
-def test_an_empty_python_path_does_not_become_the_current_directory() -> None:
-    assert containers(admitted(SEVERAL))[2]["env"] == [{"name": "PYTHONPATH", "value": PYTHON_PATH}]
+@pytest.mark.parametrize("value", [{}, {"value": ""}])
+def test_an_empty_python_path_does_not_become_the_current_directory(value: dict[str, str]) -> None:
+    (changed,) = containers(admitted(pod({"env": [{"name": "PYTHONPATH", **value}]})))
+    assert changed["env"] == [{"name": "PYTHONPATH", "value": PYTHON_PATH}]
 
 
 def test_of_a_python_path_that_is_set_twice_the_one_in_force_is_changed() -> None:
