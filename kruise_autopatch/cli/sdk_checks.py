@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from kruise_autopatch import versions
 from kruise_autopatch.cli.child import ChildFailed, ask, package_root
 from kruise_autopatch.cli.findings import Finding
-from kruise_autopatch.finder import WATCHED
 from kruise_autopatch.protocol import parse_api_url
+from kruise_autopatch.startup import PACKAGES
 
 _PROBE = """
 try:
@@ -63,7 +63,7 @@ def _packages(packages: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _namesakes(directory: Path) -> Iterator[Finding]:
     """What a program that is started in this directory might import instead."""
-    for name in WATCHED:
+    for name in PACKAGES:
         for path in (directory / f"{name}.py", directory / name / "__init__.py"):
             if path.is_file():
                 text = f"{path} hides the SDK from programs that are started in its directory"
