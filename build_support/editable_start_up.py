@@ -1,7 +1,7 @@
-"""Give editable installations the start-up files that ``package_data`` gives to wheels.
+"""Give editable installations the start-up file that ``package_data`` gives to wheels.
 
 setuptools puts no package data into an editable wheel: the package stays in the checkout. But
-``.pth`` and ``.start`` files work only in site-packages itself.
+``.pth`` files work only in site-packages itself.
 """
 
 from __future__ import annotations
@@ -13,29 +13,28 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from setuptools.command.editable_wheel import editable_wheel
 
-START_UP_FILES = ("kruise_autopatch.pth", "kruise_autopatch.start")
+START_UP_FILE = Path("kruise_autopatch.pth")
 
 
 class EditableWheel(editable_wheel):
-    """setuptools' PEP 660 command, and the start-up files in the root of the wheel it made."""
+    """setuptools' PEP 660 command, and the start-up file in the root of the wheel it made."""
 
     def run(self) -> None:
         super().run()
         for wheel in Path(self.dist_dir).glob("kruise_autopatch-*.whl"):
-            add_files(wheel, [Path(name) for name in START_UP_FILES])
+            add_file(wheel, START_UP_FILE)
 
 
-def add_files(wheel: Path, files: list[Path]) -> None:
-    """Add ``files`` to the root of ``wheel`` and to its RECORD, so that uninstalling finds them."""
+def add_file(wheel: Path, file: Path) -> None:
+    """Add ``file`` to the root of ``wheel`` and to its RECORD, so that uninstalling finds it."""
     with ZipFile(wheel) as archive:
         members = {info: archive.read(info) for info in archive.infolist()}
     with ZipFile(wheel, "w", ZIP_DEFLATED) as archive:
         for info, content in members.items():
             if info.filename.endswith(".dist-info/RECORD"):
-                content = "".join(map(_record_line, files)).encode() + content
+                content = _record_line(file).encode() + content
             archive.writestr(info, content)
-        for file in files:
-            archive.write(file, file.name)
+        archive.write(file, file.name)
 
 
 def _record_line(file: Path) -> str:

@@ -28,7 +28,6 @@ _SOURCE = (
     "kruise_agents",
     "kruise_autopatch",
     "kruise_autopatch.pth",
-    "kruise_autopatch.start",
     "pyproject.toml",
     "setup.cfg",
     "LICENSE",

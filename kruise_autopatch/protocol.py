@@ -11,12 +11,11 @@ here, as in ``settings``.
 """
 
 import ipaddress
-import re
 from typing import Any, NamedTuple, Optional
 from urllib.parse import urlsplit, urlunsplit
 
-_PREFIX = "/kruise"
-_API_PATH = f"{_PREFIX}/api"
+PREFIX = "/kruise"
+API_PATH = f"{PREFIX}/api"
 
 # Seconds. sandbox-manager refuses a connect without a positive timeout; the SDK's v2 route
 # documents 300 as the value of one that is left out.
@@ -32,32 +31,9 @@ PUBLIC_DOMAINS = (
     "e2b-juliett.dev",
 )
 
-_SCHEMES = ("http", "https", "ws", "wss")
-_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
-# The first label of a sandbox's native host. DNS knows no case.
-_NATIVE_SANDBOX = re.compile(r"([0-9]{1,5})-([a-z0-9_-]*[a-z0-9_])", re.ASCII)
-_LONGEST_LABEL = 63
-
 
 class InvalidDomain(ValueError):
     """A text that is not an authority; the message says why and what to write instead."""
-
-
-class InvalidUrl(ValueError):
-    """A URL that is not of the form it should have; the message says why."""
-
-
-class Address(NamedTuple):
-    """What a URL leads to, private or native: the API, or a port of a sandbox."""
-
-    scheme: str
-    # Of the private protocol: without api. or PORT-ID. before it.
-    authority: str
-    # None, and port too: the API.
-    sandbox_id: str | None
-    port: int | None
-    # What follows, as it is written: path, query and fragment.
-    rest: str
 
 
 class ApiUrl(NamedTuple):
@@ -90,7 +66,7 @@ def parse_authority(text: str) -> str:
         bare = text.rsplit("@", 1)[1]
         raise InvalidDomain(f"has user information; write only the host{_such_as(bare)}")
 
-    host, port = _split_port(text)
+    host, port = split_port(text)
     if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise InvalidDomain(
             f"has the port {port!r}; write a number from 1 to 65535 after the colon, or none"
@@ -107,7 +83,7 @@ def _such_as(correction: str) -> str:
         return ", such as 'sandbox.example.com' or 'sandbox.example.com:8443'"
 
 
-def _split_port(text: str) -> tuple[str, Optional[str]]:
+def split_port(text: str) -> tuple[str, Optional[str]]:
     if text.startswith("["):
         address, bracket, rest = text[1:].partition("]")
         if not bracket or not _is_ipv6(address) or (rest and not rest.startswith(":")):
@@ -161,13 +137,13 @@ def is_public(authority: str) -> bool:
 
 def api_url(scheme: str, authority: str) -> str:
     """The control plane's base URL, without a slash at its end."""
-    return f"{scheme}://{authority}{_API_PATH}"
+    return f"{scheme}://{authority}{API_PATH}"
 
 
 def parse_api_url(url: str) -> Optional[ApiUrl]:
     """The inverse of :func:`api_url`; ``None`` for a URL that is not of the private protocol."""
     parts = urlsplit(url)
-    if parts.scheme in ("http", "https") and parts.path.rstrip("/") == _API_PATH:
+    if parts.scheme in ("http", "https") and parts.path.rstrip("/") == API_PATH:
         return ApiUrl(parts.scheme, parts.netloc)
     return None
 
@@ -206,11 +182,11 @@ def sandbox_host(authority: str, sandbox_id: str, port: int) -> str:
     if sandbox_id.startswith("api"):
         raise ValueError(
             f"sandbox id {sandbox_id!r} begins with 'api', and the server takes every path below"
-            f" {_API_PATH} for its API: use a namespace, or a prefix of short ids, that does not"
+            f" {API_PATH} for its API: use a namespace, or a prefix of short ids, that does not"
         )
     if not 0 < int(port) < 65536:
         raise ValueError(f"port {port!r} is not a port number from 1 to 65535")
-    return f"{authority}{_PREFIX}/{sandbox_id}/{int(port)}"
+    return f"{authority}{PREFIX}/{sandbox_id}/{int(port)}"
 
 
 def sandbox_url(scheme: str, authority: str, sandbox_id: str, port: int) -> str:
@@ -220,7 +196,7 @@ def sandbox_url(scheme: str, authority: str, sandbox_id: str, port: int) -> str:
 
 def sandbox_pattern(scheme: str, authority: str) -> str:
     """What every :func:`sandbox_url` of a host looks like, for people."""
-    return f"{scheme}://{authority}{_PREFIX}/<sandbox>/<port>/"
+    return f"{scheme}://{authority}{PREFIX}/<sandbox>/<port>/"
 
 
 def with_scheme(url: str, scheme: str) -> str:
@@ -249,119 +225,3 @@ def with_websocket_path(url: str) -> str:
     path = f"path=../../..{directory}/websockify"
     query = f"{parts.query}&{path}" if parts.query else path
     return urlunsplit(parts._replace(query=query))
-
-
-# --- URLs that somebody wrote -----------------------------------------------------------------
-
-
-def other_form(url: str, *, https: bool | None = None) -> str:
-    """The native form of a private URL, the private form of a native one.
-
-    :param https: the scheme of the answer; ``None`` keeps that of ``url``
-    :raises InvalidUrl: ``url`` is neither, or has no other form
-    """
-    private = _split(url)[2].startswith(_PREFIX)
-    address = parse_private(url) if private else parse_native(url)
-    if https is not None:
-        websocket = address.scheme in ("ws", "wss")
-        address = address._replace(scheme=("ws" if websocket else "http") + "s" * https)
-    return native_url(address) if private else private_url(address)
-
-
-def parse_private(url: str) -> Address:
-    """Read a private URL as sandbox-manager does. Raises :class:`InvalidUrl`."""
-    scheme, authority, target = _split(url)
-    path = re.split("[?#]", target, maxsplit=1)[0]
-    if path == _API_PATH or path.startswith(f"{_API_PATH}/"):
-        return Address(scheme, authority, None, None, target[len(_API_PATH) :])
-    if not path.startswith(f"{_PREFIX}/"):
-        raise InvalidUrl(f"has no path below {_PREFIX}/, as private URLs have")
-    sandbox_id, _, after = path[len(_PREFIX) + 1 :].partition("/")
-    port = after.partition("/")[0]
-    if not _is_port(port):
-        raise InvalidUrl(f"has {port!r} where {_PREFIX}/ID/PORT has a port from 1 to 65535")
-    start = f"{_PREFIX}/{sandbox_id}/{port}"
-    rest = target[len(start) :]
-    if rest.startswith("?"):
-        raise InvalidUrl("has a query straight after the port; the server wants a slash between")
-    _check_sandbox(authority, sandbox_id, int(port))
-    return Address(scheme, authority, sandbox_id, int(port), rest)
-
-
-def private_url(address: Address) -> str:
-    """The inverse of :func:`parse_private`. Raises :class:`InvalidUrl`."""
-    scheme, authority, sandbox_id, port, rest = address
-    if is_public(authority):
-        raise InvalidUrl("is of E2B's public cloud, which does not speak the private protocol")
-    if sandbox_id is None or port is None:
-        return f"{api_url(scheme, authority)}{rest}"
-    _check_sandbox(authority, sandbox_id, port)
-    slash = "/" if rest.startswith("?") else ""
-    return f"{sandbox_url(scheme, authority, sandbox_id, port)}{slash}{rest}"
-
-
-def parse_native(url: str) -> Address:
-    """Read ``api.DOMAIN/…`` or ``PORT-ID.DOMAIN/…``. Raises :class:`InvalidUrl`."""
-    scheme, host, target = _split(url)
-    if target.startswith(_PREFIX):
-        raise InvalidUrl(
-            f"has a path that begins with {_PREFIX}, which the server takes for its own"
-        )
-    label, dot, authority = host.partition(".")
-    label = label.lower()
-    sandbox = _NATIVE_SANDBOX.fullmatch(label)
-    if not dot or not (label == "api" or (sandbox and _is_port(sandbox[1]))):
-        raise InvalidUrl("is no native URL: its host is neither api.DOMAIN nor PORT-ID.DOMAIN")
-    _check_domain(authority)
-    if sandbox is None:
-        return Address(scheme, authority, None, None, target)
-    return Address(scheme, authority, sandbox[2], int(sandbox[1]), target)
-
-
-def native_url(address: Address) -> str:
-    """The inverse of :func:`parse_native`. Raises :class:`InvalidUrl`."""
-    scheme, authority, sandbox_id, port, rest = address
-    _check_domain(authority)
-    if rest.startswith(_PREFIX):
-        raise InvalidUrl(f"has no native form: the server takes {_PREFIX} in a path for its own")
-    label = "api" if sandbox_id is None else f"{port}-{sandbox_id}"
-    if sandbox_id is not None and not _NATIVE_SANDBOX.fullmatch(label):
-        raise InvalidUrl(f"has no native form: a host name cannot have {sandbox_id!r} in it")
-    if len(label) > _LONGEST_LABEL:
-        raise InvalidUrl(f"has no native form: a host name's parts end at {_LONGEST_LABEL} letters")
-    return f"{scheme}://{label}.{authority}{rest}"
-
-
-def _split(url: str) -> tuple[str, str, str]:
-    """Scheme, authority, and all that follows: ``urlsplit`` would leave out some characters."""
-    if any(c.isspace() or not c.isprintable() for c in url):
-        raise InvalidUrl("has a space or a control character; write it as %20, or the like")
-    scheme, separator, after = url.partition("://")
-    if not separator or scheme.lower() not in _SCHEMES:
-        raise InvalidUrl(f"does not begin with one of {', '.join(f'{s}://' for s in _SCHEMES)}")
-    authority = re.split("[/?#]", after, maxsplit=1)[0]
-    try:
-        parse_authority(authority)
-    except InvalidDomain as reason:
-        raise InvalidUrl(f"has the host {authority!r}, which {reason}") from None
-    return scheme.lower(), authority, after[len(authority) :]
-
-
-def _is_port(text: str) -> bool:
-    return bool(_PORT.fullmatch(text)) and 0 < int(text) < 65536
-
-
-def _check_sandbox(authority: str, sandbox_id: str, port: int) -> None:
-    try:
-        sandbox_host(authority, sandbox_id, port)
-    except ValueError as reason:
-        raise InvalidUrl(f"leads nowhere: {reason}") from None
-
-
-def _check_domain(authority: str) -> None:
-    try:
-        host, _ = _split_port(parse_authority(authority))
-    except InvalidDomain as reason:
-        raise InvalidUrl(f"has the domain {authority!r}, which {reason}") from None
-    if host.startswith("[") or host.rstrip(".").rpartition(".")[2].isdigit():
-        raise InvalidUrl(f"has no native form: {host} is an address, which has no subdomains")

@@ -1,6 +1,6 @@
 """What the interpreter runs at start-up, and the ``sys.meta_path`` finder that it leaves there.
 
-Run from ``kruise_autopatch.pth``, or ``.start`` (PEP 829). Nothing but ``os`` and ``sys`` may be
+Run from ``kruise_autopatch.pth``. Nothing but ``os`` and ``sys`` may be
 imported here, and nothing may escape: an exception in a ``.pth`` line is printed at every start of
 every Python program of the environment.
 

@@ -156,13 +156,13 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _convert_urls(options: argparse.Namespace) -> int:
-    from kruise_autopatch import protocol
+    from kruise_autopatch import urls
 
     forms = []
     for url in options.url:
         try:
-            forms.append(protocol.other_form(url, https=options.https))
-        except protocol.InvalidUrl as reason:
+            forms.append(urls.other_form(url, https=options.https))
+        except urls.InvalidUrl as reason:
             options.parser.error(f"{url!r} {reason}.")
     print("\n".join(forms))
     return 0

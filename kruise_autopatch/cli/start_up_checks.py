@@ -13,16 +13,12 @@ from kruise_autopatch.cli.child import ChildFailed, ask, last_line, package_root
 from kruise_autopatch.cli.findings import Finding
 from kruise_autopatch.cli.run import INJECTED
 
+START_UP_FILE = "kruise_autopatch.pth"
 # What is shipped, to the byte.
-START_UP_FILES = {
-    "kruise_autopatch.pth": (
-        'import os; os.environ.get("KRUISE_E2B_PATCH")'
-        ' and __import__("kruise_autopatch.startup").startup.install()\n'
-    ),
-    "kruise_autopatch.start": "kruise_autopatch.startup:install\n",
-}
-# PEP 829: from here on the .start file is what is processed.
-_READS_START = (3, 15)
+START_UP_LINE = (
+    'import os; os.environ.get("KRUISE_E2B_PATCH")'
+    ' and __import__("kruise_autopatch.startup").startup.install()\n'
+)
 
 _REINSTALL = "run pip install --force-reinstall kruise-autopatch."
 _OTHER_WAYS = (
@@ -35,16 +31,14 @@ _RUNS_HOOK = "import json; print(json.dumps('kruise_autopatch.startup' in sys.mo
 
 
 def check(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """The interpreter, its directories, the start-up files, and whether they are processed."""
+    """The interpreter, its directories, the start-up file, and whether it is processed."""
     yield from _check_interpreter(environment)
     directories = site_directories()
     root = package_root()
     yield _describe_packages(root, directories)
 
-    injected = _is_injected(environment)
-    for name in START_UP_FILES:
-        yield from _check_file(name, directories, root)
-    yield _check_hook(environment, root, directories, injected)
+    yield from _check_file(directories, root)
+    yield _check_hook(environment, root, directories)
 
 
 def _check_interpreter(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -91,10 +85,11 @@ def _is_injection(entry: str) -> bool:
     return entry == INJECTED or os.path.normpath(entry).endswith(tail)
 
 
-def _check_file(name: str, directories: Sequence[str], root: str) -> Iterator[Finding]:
+def _check_file(directories: Sequence[str], root: str) -> Iterator[Finding]:
+    name = START_UP_FILE
     found = [path for path in (Path(d, name) for d in directories) if path.is_file()]
     for path in found:
-        if _content(path) == START_UP_FILES[name]:
+        if _content(path) == START_UP_LINE:
             yield Finding(name, "ok", f"{path} is there, as it was shipped")
         else:
             text = f"{path} is not what was shipped"
@@ -110,11 +105,6 @@ def _check_file(name: str, directories: Sequence[str], root: str) -> Iterator[Fi
     yield Finding(name, "note", text)
 
 
-def _needed() -> str:
-    """Of the two, each interpreter needs one."""
-    return "kruise_autopatch" + (".start" if sys.version_info >= _READS_START else ".pth")
-
-
 def _content(path: Path) -> str | None:
     try:
         return path.read_bytes().decode()
@@ -122,9 +112,7 @@ def _content(path: Path) -> str | None:
         return None
 
 
-def _check_hook(
-    environment: Mapping[str, str], root: str, directories: Sequence[str], injected: bool
-) -> Finding:
+def _check_hook(environment: Mapping[str, str], root: str, directories: Sequence[str]) -> Finding:
     on = {**environment, "KRUISE_E2B_PATCH": "1"}
     try:
         runs, errors = ask(_RUNS_HOOK, on)
@@ -133,7 +121,7 @@ def _check_hook(
         return Finding("hook", "problem", text, "start it by hand to see more.")
     if runs:
         way = "at the start of this interpreter"
-        if injected:
+        if _is_injected(environment):
             way = "by PYTHONPATH, as kruise-autopatch run and an injected Pod have it"
         return Finding("hook", "ok", f"the hook runs, {way}")
     if errors.strip():
@@ -148,9 +136,9 @@ def _why_not(environment: Mapping[str, str], root: str, directories: Sequence[st
     if sys.flags.no_site:
         return "-S stops Python from processing any start-up file"
     if any(_same(root, directory) for directory in directories):
-        if not os.path.isfile(os.path.join(root, _needed())):
+        if not os.path.isfile(os.path.join(root, START_UP_FILE)):
             return f"{root} is processed, but without our start-up file"
-        return f"Python has passed over {_needed()}, or it does not do what it should"
+        return f"Python has passed over {START_UP_FILE}, or it does not do what it should"
     if os.path.isfile(root):
         return f"{root} is a zip archive, whose start-up files are not processed"
     user = site.getusersitepackages()

@@ -10,7 +10,7 @@ import pytest
 from installations import (
     OURS,
     SITE_PACKAGES,
-    START_UP_FILES,
+    START_UP_FILE,
     Environment,
     copy_of_ours,
     virtual_environment,
@@ -21,8 +21,7 @@ from installations import (
 def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``pip install --target`` makes of our package."""
     directory = copy_of_ours(tmp_path_factory.mktemp("installation") / "target")
-    for name in START_UP_FILES:
-        shutil.copy(SITE_PACKAGES / name, directory)
+    shutil.copy(SITE_PACKAGES / START_UP_FILE, directory)
     return directory
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 SITE_PACKAGES = Path(sysconfig.get_path("purelib"))
 # What the hook needs, wherever it is put.
 OURS = ("kruise_autopatch", "kruise_agents", "wrapt", "importlib_metadata", "zipp")
-START_UP_FILES = ("kruise_autopatch.pth", "kruise_autopatch.start")
+START_UP_FILE = "kruise_autopatch.pth"
 
 
 def copy_of_ours(destination: Path, names: tuple[str, ...] = OURS) -> Path:
@@ -36,7 +36,6 @@ class Environment:
         self.python = str(virtual_environment(root))
         (self.site_packages,) = root.glob("lib/python*/site-packages")
         copy_of_ours(self.site_packages, ("kruise_autopatch",))
-        for name in START_UP_FILES:
-            shutil.copy(SITE_PACKAGES / name, self.site_packages)
+        shutil.copy(SITE_PACKAGES / START_UP_FILE, self.site_packages)
         # A directory that a .pth file adds is not searched for .pth files itself.
         (self.site_packages / "zz_libraries.pth").write_text(f"{SITE_PACKAGES}\n")

@@ -1,4 +1,4 @@
-"""The doctor on the interpreter, the start-up files, and whether they are processed."""
+"""The doctor on the interpreter, the start-up file, and whether it is processed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import fresh
 import pytest
 import sdks
 from doctoring import examine
-from installations import SITE_PACKAGES, Environment
+from installations import SITE_PACKAGES, START_UP_FILE, Environment
 
 from kruise_autopatch.cli import start_up_checks
 from kruise_autopatch.versions import NEWEST_PROVED
@@ -20,15 +20,14 @@ from kruise_autopatch.versions import NEWEST_PROVED
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("name", ["kruise_autopatch.pth", "kruise_autopatch.start"])
-def test_the_doctor_knows_the_start_up_files_to_the_byte(name: str) -> None:
-    assert start_up_checks.START_UP_FILES[name].encode() == (CHECKOUT / name).read_bytes()
+def test_the_doctor_knows_the_start_up_file_to_the_byte() -> None:
+    assert start_up_checks.START_UP_LINE.encode() == (CHECKOUT / START_UP_FILE).read_bytes()
 
 
 @pytest.mark.parametrize("flags", [(), ("-I",), ("-E",), ("-s",)])
 def test_installed_it_is_processed(flags: tuple[str, ...]) -> None:
     report = examine({}, "--offline", flags=flags)
-    for check in ("interpreter", "site-packages", *start_up_checks.START_UP_FILES, "hook"):
+    for check in ("interpreter", "site-packages", START_UP_FILE, "hook"):
         assert report.state(check) == "ok", report.line(check)
     assert sys.executable in report.line("interpreter")
     assert str(SITE_PACKAGES) in report.line("site-packages")
@@ -48,8 +47,8 @@ def test_a_target_directory_on_pythonpath_is_not_processed(bare: str, target: Pa
     report = examine(variables, "--offline", python=bare)
     assert report.state("hook") == "problem"
     assert "on PYTHONPATH (or from pip --target)" in report.line("hook")
-    assert "no directory whose start-up files" in report.line("kruise_autopatch.pth")
-    assert report.state("kruise_autopatch.pth") == "note"
+    assert "no directory whose start-up files" in report.line(START_UP_FILE)
+    assert report.state(START_UP_FILE) == "note"
     assert "kruise-autopatch run" in report.line("hook")
 
 
@@ -77,36 +76,31 @@ def test_another_virtual_environment_is_active(tmp_path: Path) -> None:
     assert str(tmp_path) in report.line("virtual-environment")
 
 
-def test_start_up_files_that_were_changed(new_environment: Callable[[], Environment]) -> None:
+def test_a_start_up_file_that_was_changed(new_environment: Callable[[], Environment]) -> None:
     environment = new_environment()
     intact = examine({}, "--offline", python=environment.python)
-    assert [intact.state(c) for c in ("kruise_autopatch.pth", "hook")] == ["ok", "ok"]
+    assert [intact.state(c) for c in (START_UP_FILE, "hook")] == ["ok", "ok"]
 
-    for name in start_up_checks.START_UP_FILES:
-        with open(environment.site_packages / name, "a") as file:
-            file.write("import os\n")
+    with open(environment.site_packages / START_UP_FILE, "a") as file:
+        file.write("import os\n")
     changed = examine({}, "--offline", python=environment.python)
-    for name in start_up_checks.START_UP_FILES:
-        assert changed.state(name) == "problem"
-        assert "is not what was shipped" in changed.line(name)
-        assert "pip install --force-reinstall" in changed.line(name)
+    assert changed.state(START_UP_FILE) == "problem"
+    assert "is not what was shipped" in changed.line(START_UP_FILE)
+    assert "pip install --force-reinstall" in changed.line(START_UP_FILE)
 
 
-def test_start_up_files_that_are_gone(new_environment: Callable[[], Environment]) -> None:
+def test_a_start_up_file_that_is_gone(new_environment: Callable[[], Environment]) -> None:
     environment = new_environment()
-    for name in start_up_checks.START_UP_FILES:
-        (environment.site_packages / name).unlink()
+    (environment.site_packages / START_UP_FILE).unlink()
     report = examine({}, "--offline", python=environment.python)
-    needed = "kruise_autopatch" + (".start" if sys.version_info >= (3, 15) else ".pth")
-    assert report.state(needed) == "note"
+    assert report.state(START_UP_FILE) == "note"
     assert report.state("hook") == "problem"
     assert "without our start-up file" in report.line("hook")
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 15), reason="the .pth line is ignored")
 def test_a_hook_that_fails_shows_its_error(new_environment: Callable[[], Environment]) -> None:
     environment = new_environment()
-    (environment.site_packages / "kruise_autopatch.pth").write_text("import no_such_module\n")
+    (environment.site_packages / START_UP_FILE).write_text("import no_such_module\n")
     done = doctoring.run([environment.python, *doctoring.DOCTOR, "--json", "--offline"])
     # What Python prints itself, before the doctor begins.
     assert "no_such_module" in done.stderr
@@ -115,12 +109,12 @@ def test_a_hook_that_fails_shows_its_error(new_environment: Callable[[], Environ
     assert "the hook fails at start-up" in report.line("hook")
 
 
-def test_below_run_the_hook_runs_without_start_up_files(bare: str, target: Path) -> None:
+def test_below_run_the_hook_runs_without_a_start_up_file(bare: str, target: Path) -> None:
     arguments = [bare, "-m", "kruise_autopatch", "run", "--", bare, *doctoring.DOCTOR]
     done = doctoring.run([*arguments, "--json", "--offline"], {"PYTHONPATH": str(target)})
     report = doctoring.report_of(done)
     assert report.line("hook").startswith("the hook runs, by PYTHONPATH, as kruise-autopatch run")
-    assert report.state("kruise_autopatch.pth") == "note"
+    assert report.state(START_UP_FILE) == "note"
 
 
 # --- the SDK -----------------------------------------------------------------------------------

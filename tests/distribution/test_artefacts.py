@@ -21,7 +21,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 PTH = "kruise_autopatch.pth"
-START = "kruise_autopatch.start"
 EXTRAS = {"e2b", "code-interpreter", "desktop", "local"}
 
 Content = dict[str, bytes]
@@ -74,7 +73,7 @@ def test_the_wheel_is_for_every_python_3_on_every_platform(content: Content, whe
 
 def test_the_wheel_puts_nothing_else_into_site_packages(content: Content) -> None:
     top = {name.partition("/")[0] for name in without_dist_info(content)}
-    assert top == {"kruise_autopatch", "kruise_agents", PTH, START}
+    assert top == {"kruise_autopatch", "kruise_agents", PTH}
     assert not [name for name in content if name.endswith((".pyc", ".so", ".pyd"))]
 
 
@@ -111,9 +110,14 @@ def test_the_pth_file_is_one_short_line_that_a_person_can_read(content: Content)
     assert not any(word in text for word in ("exec", "eval", "base64", "compile"))
 
 
-def test_the_start_file_names_what_the_pth_file_calls(content: Content) -> None:
-    assert content[START] == b"kruise_autopatch.startup:install\n"
-    assert b'__import__("kruise_autopatch.startup").startup.install()' in content[PTH]
+def test_a_python_that_would_pass_over_the_line_without_a_word_is_refused(content: Content) -> None:
+    required = message_from_bytes(dist_info(content, "METADATA"))["Requires-Python"]
+    # PEP 829: the import lines of .pth files are run until 3.17, then ignored.
+    assert [v for v in ("3.8", "3.9", "3.15", "3.17", "3.18") if v in SpecifierSet(required)] == [
+        "3.9",
+        "3.15",
+        "3.17",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["content", "editable_content"])
@@ -134,11 +138,10 @@ def digest_of(data: bytes) -> str:
     return f"sha256={digest}"
 
 
-def test_the_editable_wheel_has_the_same_start_up_files_and_requirements(
+def test_the_editable_wheel_has_the_same_start_up_file_and_requirements(
     content: Content, editable_content: Content
 ) -> None:
-    for name in (PTH, START):
-        assert editable_content[name] == content[name]
+    assert editable_content[PTH] == content[PTH]
     requirements = message_from_bytes(dist_info(content, "METADATA")).get_all("Requires-Dist")
     assert requirements
     editable = message_from_bytes(dist_info(editable_content, "METADATA"))
@@ -155,7 +158,7 @@ def test_the_editable_path_is_there_before_our_line_needs_it(editable_content: C
 def test_the_metadata_names_the_release(metadata: Metadata, wheel: Path) -> None:
     _, version, _, _ = parse_wheel_filename(wheel.name)
     assert (metadata.name, metadata.version) == ("kruise-autopatch", version)
-    assert metadata.requires_python == SpecifierSet(">=3.9")
+    assert metadata.requires_python == SpecifierSet(">=3.9,<3.18")
     assert metadata.summary
     assert metadata.description_content_type == "text/markdown"
     assert (metadata.description or "").startswith("# ")
@@ -211,8 +214,6 @@ def test_the_sdist_holds_its_sources_and_no_other_files(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = [member.name.split("/", 1)[1] for member in archive if member.isfile()]
     assert name == "kruise-autopatch"
-    assert {"LICENSE", "README.md", "PKG-INFO", "pyproject.toml", "setup.cfg", PTH, START} <= {
-        *names
-    }
+    assert {"LICENSE", "README.md", "PKG-INFO", "pyproject.toml", "setup.cfg", PTH} <= {*names}
     assert "build_support/editable_start_up.py" in names
     assert not [name for name in names if name.endswith(".pyc") or "/." in f"/{name}"]

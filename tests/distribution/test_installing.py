@@ -78,11 +78,10 @@ def test_openkruise_s_import_path_works_after_every_way_of_installing(
     assert installed.run("-c", code) == "kruise_autopatch.activation"
 
 
-def test_the_start_up_files_are_in_site_packages_after_every_way_of_installing(
+def test_the_start_up_file_is_in_site_packages_after_every_way_of_installing(
     installed: Environment,
 ) -> None:
-    for name in ("kruise_autopatch.pth", "kruise_autopatch.start"):
-        assert (installed.site_packages / name).is_file()
+    assert (installed.site_packages / "kruise_autopatch.pth").is_file()
 
 
 @pytest.mark.parametrize("flag", ["-I", "-E", "-s"])

@@ -6,7 +6,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from kruise_autopatch import protocol
+from kruise_autopatch import protocol, urls
 
 
 @pytest.mark.parametrize(
@@ -180,22 +180,22 @@ def test_other_requests_are_left_alone() -> None:
     ],
 )
 def test_a_url_has_a_private_and_a_native_form(private: str, native: str) -> None:
-    assert protocol.other_form(private) == native
-    assert protocol.other_form(native) == private
+    assert urls.other_form(private) == native
+    assert urls.other_form(native) == private
 
 
 def test_a_query_gets_the_slash_that_the_server_wants() -> None:
-    assert protocol.other_form("https://80-s1.a.b?x=1") == "https://a.b/kruise/s1/80/?x=1"
+    assert urls.other_form("https://80-s1.a.b?x=1") == "https://a.b/kruise/s1/80/?x=1"
 
 
 def test_a_path_that_the_server_takes_for_its_own_is_not_native() -> None:
-    with pytest.raises(protocol.InvalidUrl, match="a path that begins with /kruise"):
-        protocol.parse_native("https://80-s1.a.b/kruise/x")
+    with pytest.raises(urls.InvalidUrl, match="a path that begins with /kruise"):
+        urls.parse_native("https://80-s1.a.b/kruise/x")
 
 
 def test_a_host_name_knows_no_case() -> None:
-    assert protocol.other_form("HTTPS://80-S1.a.b/X") == "https://a.b/kruise/s1/80/X"
-    assert protocol.other_form("https://API.a.b/X") == "https://a.b/kruise/api/X"
+    assert urls.other_form("HTTPS://80-S1.a.b/X") == "https://a.b/kruise/s1/80/X"
+    assert urls.other_form("https://API.a.b/X") == "https://a.b/kruise/api/X"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_a_host_name_knows_no_case() -> None:
     ],
 )
 def test_the_scheme_of_the_other_form_can_be_chosen(url: str, https: bool, other: str) -> None:
-    assert protocol.other_form(url, https=https) == other
+    assert urls.other_form(url, https=https) == other
 
 
 @pytest.mark.parametrize(
@@ -247,6 +247,6 @@ def test_the_scheme_of_the_other_form_can_be_chosen(url: str, https: bool, other
     ],
 )
 def test_what_has_no_other_form_is_refused_with_the_reason(url: str, reason: str) -> None:
-    with pytest.raises(protocol.InvalidUrl) as refusal:
-        protocol.other_form(url)
+    with pytest.raises(urls.InvalidUrl) as refusal:
+        urls.other_form(url)
     assert reason in str(refusal.value)

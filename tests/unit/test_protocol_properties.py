@@ -7,7 +7,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kruise_autopatch import protocol
+from kruise_autopatch import protocol, urls
 
 labels = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 hosts = st.one_of(
@@ -139,10 +139,10 @@ def test_a_private_url_is_read_back_whatever_is_in_it(
     scheme: str, authority: str, sandbox_id: str, port: int, rest: str
 ) -> None:
     url = protocol.sandbox_url(scheme, authority, sandbox_id, port) + rest
-    address = protocol.parse_private(url)
+    address = urls.parse_private(url)
     assert address == (scheme, authority, sandbox_id, port, rest)
     if not protocol.is_public(authority):
-        assert protocol.private_url(address) == url
+        assert urls.private_url(address) == url
 
 
 @given(url_schemes, domains, host_ids, ports, st.just("") | rests)
@@ -150,10 +150,10 @@ def test_a_sandbox_url_comes_back_from_its_native_form_without_loss(
     scheme: str, domain: str, sandbox_id: str, port: int, rest: str
 ) -> None:
     private = protocol.sandbox_url(scheme, domain, sandbox_id, port) + rest
-    native = protocol.native_url(protocol.parse_private(private))
+    native = urls.native_url(urls.parse_private(private))
     assert native == f"{scheme}://{port}-{sandbox_id}.{domain}{rest}"
-    assert protocol.parse_native(native) == protocol.parse_private(private)
-    assert protocol.other_form(protocol.other_form(private)) == private
+    assert urls.parse_native(native) == urls.parse_private(private)
+    assert urls.other_form(urls.other_form(private)) == private
 
 
 @given(url_schemes, domains, st.just("") | rests)
@@ -161,9 +161,9 @@ def test_an_api_url_comes_back_from_its_native_form_without_loss(
     scheme: str, domain: str, rest: str
 ) -> None:
     private = protocol.api_url(scheme, domain) + rest
-    native = protocol.other_form(private)
+    native = urls.other_form(private)
     assert native == f"{scheme}://api.{domain}{rest}"
-    assert protocol.other_form(native) == private
+    assert urls.other_form(native) == private
 
 
 @given(
@@ -173,7 +173,7 @@ def test_an_api_url_comes_back_from_its_native_form_without_loss(
 )
 def test_any_text_has_another_form_that_leads_back_or_is_refused(text: str) -> None:
     try:
-        other = protocol.other_form(text)
-    except protocol.InvalidUrl:
+        other = urls.other_form(text)
+    except urls.InvalidUrl:
         return
-    assert protocol.other_form(protocol.other_form(other)) == other
+    assert urls.other_form(urls.other_form(other)) == other
