@@ -122,8 +122,9 @@ def _patch_package(package: str, chosen: Settings) -> None:
         found = f"{package} {versions.installed(package) or '(version unknown)'}"
         _report(f"{found} cannot be fully patched: {'; '.join(resolution.problems)}", chosen)
     with _lock:
-        _patches.apply(resolution)
-    log.patched(package, resolution.states)
+        changed = _patches.apply(resolution)
+    if changed:
+        log.patched(package, resolution.states)
 
 
 def _report(problem: str, chosen: Settings) -> None:

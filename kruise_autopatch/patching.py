@@ -142,8 +142,10 @@ class PatchSet:
     def states(self) -> States:
         return self._states
 
-    def apply(self, resolution: Resolution) -> None:
+    def apply(self, resolution: Resolution) -> bool:
         """Replace every attribute that was found, or none; those already in place are left alone.
+
+        Returns whether any was replaced.
 
         The last of the points is replaced first: nobody is to see the first without the others.
         """
@@ -161,6 +163,7 @@ class PatchSet:
             raise
         self._applied += added
         self._states.update(resolution.states)
+        return bool(added)
 
     def undo(self) -> None:
         """Put every native attribute back, last first."""

@@ -33,14 +33,19 @@ class Report(NamedTuple):
 
 
 def run(
-    command: Sequence[str], variables: Mapping[str, str] | None = None, cwd: str | None = None
+    command: Sequence[str],
+    variables: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    text: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """``fresh.run`` for any command."""
+    """``fresh.run`` for any command, with ``text`` as its standard input."""
     with tempfile.TemporaryDirectory() as elsewhere:
         return subprocess.run(
             list(command),
             env=fresh.environment(variables),
             cwd=cwd or elsewhere,
+            stdin=subprocess.DEVNULL if text is None else None,
+            input=text,
             capture_output=True,
             text=True,
             timeout=_PATIENCE,

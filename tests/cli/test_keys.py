@@ -21,9 +21,9 @@ ENCODED = "e2b_6f6b6167010000000c736f6d652d6170692d6b657947a2e62d3ce60d6d"
 def test_a_key_is_converted(command: str, key: str, converted: str, end: str | None) -> None:
     program = [sys.executable, "-m", "kruise_autopatch", command]
     if end is None:
-        done = doctoring.run([*program, key], stdin=-3)
+        done = doctoring.run([*program, key])
     else:
-        done = doctoring.run(program, input=f"{key}{end}")
+        done = doctoring.run(program, text=f"{key}{end}")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{converted}\n", "")
 
 

@@ -12,7 +12,7 @@ PRIVATE = "http://kruise.test/kruise/api"
 
 # Makes the call number `at` of one operation of patching raise; `reached` says whether it did.
 INJECT = """
-import builtins, inspect, sys, wrapt
+import builtins, inspect, sys
 import kruise_autopatch.patching as patching
 
 class Injection:
@@ -33,7 +33,7 @@ def inject(operation, error):
     if operation == "setattr":
         patching.setattr = injection = Injection(builtins.setattr, error)
     elif operation == "wrap":
-        wrapt.FunctionWrapper = injection = Injection(wrapt.FunctionWrapper, error)
+        patching.FunctionWrapper = injection = Injection(patching.FunctionWrapper, error)
     else:
         patching._find = injection = Injection(patching._find, error)
     return injection

@@ -105,7 +105,6 @@ def test_a_finder_before_ours_may_find_the_package_e2b() -> None:
     assert fresh.value(REWRITING.format(claims=CLAIMS["the package"], place="0"), ON) == PRIVATE
 
 
-@pytest.mark.xfail(reason="a finder that comes before ours is asked alone", strict=True)
 def test_a_finder_before_ours_may_find_all_of_e2b() -> None:
     claims = CLAIMS["and its submodules"]
     assert fresh.value(REWRITING.format(claims=claims, place="0"), ON) == PRIVATE

@@ -63,7 +63,6 @@ REWRITING = {
 }
 
 
-@pytest.mark.xfail(reason="a finder that comes before ours is asked alone", strict=True)
 @pytest.mark.parametrize("rewriter", REWRITING)
 def test_an_sdk_that_is_rewritten_as_it_is_imported_is_patched(
     rewriter: str, tmp_path: Path
