@@ -16,6 +16,7 @@ import pytest
 from installations import copy_of_ours
 
 from kruise_autopatch.cli.run import INJECTED
+from kruise_autopatch.startup import PACKAGES
 
 RUN = ("-m", "kruise_autopatch", "run")
 
@@ -276,10 +277,16 @@ def test_a_damaged_tree_lets_the_application_start(
     own = tmp_path / "own"
     own.mkdir()
     (own / "sitecustomize.py").write_text("print('customized')")
-    done = doctoring.run([bare, "-c", "print('alive')"], {**ON, **path(injected(tree), own)})
+    variables = {**ON, **path(injected(tree), own)}
+    done = doctoring.run([bare, "-c", "print('alive')"], variables)
     assert (done.returncode, done.stdout) == (0, "customized\nalive\n")
     (line,) = done.stderr.splitlines()
     assert line.startswith("kruise-autopatch: not active (")
+
+    for package in PACKAGES:
+        done = doctoring.run([bare, "-c", f"import {package}"], variables)
+        error = done.stderr.splitlines()[-1]
+        assert error.startswith(f"ImportError: kruise-autopatch is on, but its files in {tree}")
 
 
 def test_the_oldest_pythons_can_read_the_file() -> None:

@@ -227,13 +227,17 @@ def test_with_a_damaged_sitecustomize_the_application_starts(
     assert len(done.stderr.splitlines()) in (0, 2), done.stderr
 
 
-def test_with_a_tree_that_cannot_start_the_sdk_stays_on_the_users_domain(
+def test_with_a_tree_that_cannot_start_the_sdk_cannot_be_imported(
     python: str, tree: Path, tmp_path: Path
 ) -> None:
     broken = damaged(tree, tmp_path, "kruise_autopatch/startup.py", "truncated")
-    done = run([python, "-c", PRINT_API_URL], broken, ON)
-    assert (done.returncode, done.stdout) == (0, f"{NATIVE}\n")
-    assert re.fullmatch(NOT_ACTIVE, done.stderr)
+    done = run([python, "-c", f"print('alive')\n{PRINT_API_URL}"], broken, ON)
+    assert (done.returncode, done.stdout) == (1, "alive\n")
+    notice, *_, error = done.stderr.splitlines()
+    assert re.fullmatch(NOT_ACTIVE, f"{notice}\n")
+    assert error.startswith("ImportError: kruise-autopatch is on, but its files in ")
+    off = run([python, "-c", PRINT_API_URL], broken, {**ON, "KRUISE_E2B_PATCH": "0"})
+    assert (off.returncode, off.stdout, off.stderr) == (0, f"{NATIVE}\n", "")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "unreadable", "missing"])

@@ -2,8 +2,9 @@
 """Does what ``kruise_autopatch.pth`` does, where that is not processed: on PYTHONPATH.
 
 ``site`` imports this at the start of every Python that is given this directory, whichever it
-is, so any release must be able to read it, and no error of ours may reach the application. Then
-the ``sitecustomize`` that the application would have had without us takes this one's place.
+is, so any release must be able to read it, and no error of ours may stop the application. Only the
+SDK cannot be imported then, rather than be used natively. At last the ``sitecustomize`` that the
+application would have had without us takes this one's place.
 """
 
 import os
@@ -14,14 +15,38 @@ _HERE = os.path.normcase(os.path.dirname(os.path.abspath(__file__)))
 _OLDEST = (3, 9)
 
 
+# As in kruise_autopatch.startup, which may be what is damaged.
+_OFF = ("0", "false", "no", "off", "")
+_PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
+
+
+class _Refusal:
+    """A ``sys.meta_path`` finder that lets nobody import the SDK."""
+
+    def __init__(self, reason):
+        self.reason = reason
+
+    def find_spec(self, name, path=None, target=None):
+        if name in _PACKAGES:
+            raise ImportError(
+                "kruise-autopatch is on, but its files in "
+                + _HERE
+                + " are damaged ("
+                + self.reason
+                + "); install or copy them again, or unset KRUISE_E2B_PATCH."
+            )
+
+
 def _start_up():
-    if sys.version_info < _OLDEST or not os.environ.get("KRUISE_E2B_PATCH"):
+    switch = os.environ.get("KRUISE_E2B_PATCH", "").strip().lower()
+    if sys.version_info < _OLDEST or switch in _OFF:
         return
     try:
         _find_startup().install()
     except Exception as error:
+        reason = type(error).__name__ + ": " + str(error)
+        sys.meta_path.insert(0, _Refusal(reason))
         if sys.stderr is not None:
-            reason = type(error).__name__ + ": " + str(error)
             sys.stderr.write("kruise-autopatch: not active (" + reason + ")\n")
 
 
