@@ -40,6 +40,9 @@ def members(path: str, holder: Any, seen: set[int]) -> Iterator[tuple[str, str]]
     for name, value in list(vars(holder).items()):
         if name in ("__builtins__", "__cached__", "__warningregistry__"):
             continue
+        # As modules that protobuf has generated keep it; its members are here anyway.
+        if value is vars(holder):
+            continue
         yield f"{path}.{name}", digest(value)
         ours = getattr(value, "__module__", None) or ""
         if isinstance(value, type) and ours.partition(".")[0] in SDKS and id(value) not in seen:

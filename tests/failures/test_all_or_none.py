@@ -131,7 +131,9 @@ injection = inject({operation!r}, RuntimeError("injected"))
 import e2b
 count = injection.calls
 def forget():
-    for name in [name for name in sys.modules if name.partition(".")[0] == "e2b"]:
+    # What older releases bring with them is patched, too.
+    packages = "e2b", "e2b_connect"
+    for name in [name for name in sys.modules if name.partition(".")[0] in packages]:
         del sys.modules[name]
 forget()
 failures = []
