@@ -9,7 +9,12 @@ import warnings
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from kruise_autopatch import finder, gates, log, settings, startup, versions
+import kruise_autopatch.finder as finder
+import kruise_autopatch.gates as gates
+import kruise_autopatch.log as log
+import kruise_autopatch.settings as settings
+import kruise_autopatch.startup as startup
+import kruise_autopatch.versions as versions
 from kruise_autopatch.errors import IncompatibleSDKError
 from kruise_autopatch.patches import points_for
 from kruise_autopatch.patching import PatchSet, resolve

@@ -14,7 +14,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, cast
 
-from kruise_autopatch import startup
+import kruise_autopatch.startup as startup
 from kruise_autopatch.hook import HookedLoader, follow_up
 
 

@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from kruise_autopatch import startup
+import kruise_autopatch.startup as startup
 
 _NATIVE = "__kruise_native__"
 

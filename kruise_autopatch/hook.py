@@ -10,7 +10,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from kruise_autopatch import gates, startup
+import kruise_autopatch.gates as gates
+import kruise_autopatch.startup as startup
 
 FollowUp = Callable[[ModuleType], None]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 
-from kruise_autopatch import versions
+import kruise_autopatch.versions as versions
 from kruise_autopatch.patching import States
 
 logger = logging.getLogger("kruise_autopatch")

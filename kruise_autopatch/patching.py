@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Literal
 
-from kruise_autopatch import gates
+import kruise_autopatch.gates as gates
 
 try:
     from wrapt import FunctionWrapper

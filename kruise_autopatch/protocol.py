@@ -11,7 +11,7 @@ here, as in ``settings``.
 """
 
 import ipaddress
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 from urllib.parse import urlsplit, urlunsplit
 
 PREFIX = "/kruise"
@@ -34,13 +34,6 @@ PUBLIC_DOMAINS = (
 
 class InvalidDomain(ValueError):
     """A text that is not an authority; the message says why and what to write instead."""
-
-
-class ApiUrl(NamedTuple):
-    """The parts of a private control-plane URL."""
-
-    scheme: str
-    authority: str
 
 
 # --- authorities ---------------------------------------------------------------------------
@@ -140,11 +133,11 @@ def api_url(scheme: str, authority: str) -> str:
     return f"{scheme}://{authority}{API_PATH}"
 
 
-def parse_api_url(url: str) -> Optional[ApiUrl]:
-    """The inverse of :func:`api_url`; ``None`` for a URL that is not of the private protocol."""
+def parse_api_url(url: str) -> Optional[tuple[str, str]]:
+    """The inverse of :func:`api_url`: scheme and authority; ``None`` for any other URL."""
     parts = urlsplit(url)
     if parts.scheme in ("http", "https") and parts.path.rstrip("/") == API_PATH:
-        return ApiUrl(parts.scheme, parts.netloc)
+        return parts.scheme, parts.netloc
     return None
 
 

@@ -6,7 +6,7 @@ are evaluated here, as in ``settings``.
 
 from typing import NamedTuple, Optional
 
-from kruise_autopatch import protocol
+import kruise_autopatch.protocol as protocol
 from kruise_autopatch.errors import ConfigurationError
 from kruise_autopatch.settings import FROM_SERVER, SANDBOX_DOMAIN, Settings, checked_domain
 
@@ -98,11 +98,11 @@ def choose(settings: Settings, explicit: Explicit) -> Optional[Route]:
         if protocol.is_public(authority):
             return None
         scheme = settings.scheme
-        if private and private.authority == authority:
-            scheme = private.scheme
+        if private and private[1] == authority:
+            scheme = private[0]
         return Route(scheme, authority, settings.sandbox_domain)
     if private:
-        return Route(private.scheme, private.authority, settings.sandbox_domain)
+        return Route(*private, settings.sandbox_domain)
     if explicit.api_url and explicit.sandbox_url:
         return Route(settings.scheme, None, settings.sandbox_domain)
     if explicit.api_url:

@@ -7,7 +7,7 @@ every import of the SDK.
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Optional
 
-from kruise_autopatch import protocol
+import kruise_autopatch.protocol as protocol
 from kruise_autopatch.errors import ConfigurationError
 from kruise_autopatch.startup import OFF
 

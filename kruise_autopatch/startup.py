@@ -48,7 +48,6 @@ def find_spec(fullname, path=None, target=None):
         or fullname in GATED
         or (target is not None and fullname.partition(".")[0] in PACKAGES)
     ):
-        # In this form the import asks nothing of the package's __getattr__.
         import kruise_autopatch.finder as finder
 
         return finder.find_watched(fullname, path, target)

@@ -35,8 +35,8 @@ BARE = "bare interpreter"
 FLOOR = "floor: a .pth that tests a variable"
 
 RECIPES = {
-    "bare": Recipe(ours=False),
-    "floor": Recipe(ours=False, files={PTH: FLOOR_LINE}),
+    "bare": Recipe(files={PTH: None}),
+    "floor": Recipe(files={PTH: FLOOR_LINE}),
     "ours": Recipe(),
     "cold": Recipe(byte_code=False),
     "start": Recipe(files={PTH: None, START: ENTRY_POINT}),

@@ -294,13 +294,14 @@ def _check_reply_domain(
 ) -> Iterator[Finding]:
     sandbox = sandboxes[0] if sandboxes and isinstance(sandboxes[0], dict) else {}
     replied = sandbox.get("domain")
-    route = protocol.parse_api_url(api_url)
-    if not isinstance(replied, str) or not replied or route is None:
+    private = protocol.parse_api_url(api_url)
+    if not isinstance(replied, str) or not replied or private is None:
         return
-    if replied == route.authority:
+    _, authority = private
+    if replied == authority:
         yield Finding("reply-domain", "ok", f"the server names the same domain: {replied}")
         return
-    text = f"the server names the domain {replied}, the client {route.authority}"
+    text = f"the server names the domain {replied}, the client {authority}"
     if environment.get(SANDBOX_DOMAIN.name):
         yield Finding("reply-domain", "note", f"{text}; {SANDBOX_DOMAIN.name} decides")
         return

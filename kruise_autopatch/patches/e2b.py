@@ -12,7 +12,9 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
-from kruise_autopatch import log, protocol, routing
+import kruise_autopatch.log as log
+import kruise_autopatch.protocol as protocol
+import kruise_autopatch.routing as routing
 from kruise_autopatch.errors import ConfigurationError
 from kruise_autopatch.patches import routes
 from kruise_autopatch.patching import ObjectProxy, PatchPoint, Wrapper, bind
