@@ -198,9 +198,9 @@ class Site:
         if not recipe.ours:
             self._pip(name, "uninstall", *([] if self._uv else ["-y"]), "kruise-autopatch")
         for file, content in recipe.files.items():
-            if content is None:
-                (packages / file).unlink(missing_ok=True)
-            else:
+            # uv's files are links to its cache: they must not be written to.
+            (packages / file).unlink(missing_ok=True)
+            if content is not None:
                 (packages / file).write_text(content)
         if not recipe.byte_code:
             for cache in (packages / "kruise_autopatch").rglob("__pycache__"):
