@@ -24,10 +24,12 @@ _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _PUBLIC_MIRROR = "http://deb.debian.org/debian"
 _NOT_SOURCE = (".git", ".tox", ".venv", ".*_cache", "__pycache__", "build", "dist", "*.egg-info")
 
-# A process and mount namespace of its own, with a /proc and a /dev/shm.
+# A process and mount namespace of its own, with a /proc, a /dev/shm and pseudo-terminals.
 _ENTER = (
     *("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec"),
-    'mount -t proc proc "$0/proc"; mount -t tmpfs shm "$0/dev/shm"; exec chroot "$0" "$@"',
+    'mount -t proc proc "$0/proc"; mount -t tmpfs shm "$0/dev/shm";'
+    ' mkdir -p "$0/dev/pts"; mount -t devpts -o newinstance,ptmxmode=0666 devpts "$0/dev/pts";'
+    ' ln -sfn pts/ptmx "$0/dev/ptmx"; exec chroot "$0" "$@"',
 )
 
 

@@ -129,10 +129,16 @@ def typed(lines: list[str], variables: dict[str, str]) -> str:
     """What a terminal shows after ``lines`` have been typed at Python's prompt."""
     import pty
 
-    process, terminal = pty.fork()
-    if process == 0:
-        os.chdir(tempfile.gettempdir())
-        os.execve(sys.executable, [sys.executable, "-q"], fresh.environment(variables))
+    terminal, its = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-q"],
+        env=fresh.environment(variables),
+        cwd=tempfile.gettempdir(),
+        stdin=its,
+        stdout=its,
+        stderr=its,
+    )
+    os.close(its)
     shown = b""
     try:
         for line in [*lines, "exit()"]:
@@ -142,7 +148,7 @@ def typed(lines: list[str], variables: dict[str, str]) -> str:
             shown += chunk
     finally:
         os.close(terminal)
-        os.waitpid(process, 0)
+        process.wait()
     return shown.decode(errors="replace")
 
 
@@ -186,6 +192,11 @@ def test_workers_of_concurrent_futures_are_patched(pool: str, parent: str, tmp_p
         "        print(pool.submit(work.api_url).result())\n"
     )
     done = fresh.run([str(program)], ON)
+    # pyqwest, the transport of e2b from 2.38 on, so that native programs meet it, too.
+    refusal = "pyqwest._pyqwest does not support loading in subinterpreters"
+    if "Interpreter" in pool and refusal in fresh.run([str(program)]).stderr:
+        assert refusal in done.stderr
+        return
     assert done.stdout.strip() == PRIVATE, done.stderr
 
 
