@@ -12,6 +12,7 @@ the steps of a JSON list: what fails there in the same way is not our doing.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import importlib
 import json
 import os
@@ -33,6 +34,9 @@ from steps import (
     settle,
     url,
 )
+
+# Far above what it takes, below the patience of those who start it: where it hangs, it shows.
+faulthandler.dump_traceback_later(100, exit=True)
 
 if WAY == "call":
     from kruise_autopatch import patch_e2b
