@@ -60,8 +60,8 @@ def decided(what: str, url: str, reason: str) -> None:
     """Say where a client's URLs lead, and why; once for each distinct decision."""
     if not logger.isEnabledFor(logging.DEBUG):
         return
-    # Without what may be a password.
-    shown = re.sub(r"(?<=://)[^\s/?#@]*@", "", url)
+    # Without what may be a password, in which there may be an @.
+    shown = re.sub(r"(?<=://)[^\s/?#]*@", "", url)
     text = f"{what}: {shown} ({reason})"
     if text not in _said and len(_said) < _MANY:
         _said.add(text)

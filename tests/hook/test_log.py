@@ -58,7 +58,7 @@ DECISIONS = {
         "https://api.e2b.dev (native: domain is E2B's own cloud)"
     ),
     "e2b.ConnectionConfig(debug=True)": "http://localhost:3000 (native: debug)",
-    "e2b.ConnectionConfig(api_url='http://me:secret@kruise.test/api')": (
+    "e2b.ConnectionConfig(api_url='http://me:1@secret@kruise.test/api')": (
         "http://kruise.test/api (an api_url was given)"
     ),
 }
