@@ -130,8 +130,11 @@ def interpreters(versions: Iterable[str] = SUPPORTED) -> dict[str, str]:
         candidates = [str(p) for p in sorted(pyenv.glob(f"{version}.*/bin/python"))]
         on_path = shutil.which(f"python{version}")
         for python in ([on_path] if on_path else []) + candidates:
-            if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0:
-                found[version] = python
+            # Its own name for itself: a version manager's shim works only where its settings are.
+            asking = [python, "-c", "import sys; print(sys.executable)"]
+            done = subprocess.run(asking, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                found[version] = done.stdout.strip()
                 break
     return found
 
