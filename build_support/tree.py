@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -93,7 +92,7 @@ def write(directory: Path, wheels: list[Path]) -> None:
 def digest(directory: Path) -> str:
     """Of every file's name and content."""
     found = hashlib.sha256()
-    for path in _files(directory):
+    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
         content = path.read_bytes()
         found.update(f"{path.relative_to(directory).as_posix()}\0{len(content)}\0".encode())
         found.update(content)
@@ -109,10 +108,6 @@ def _place(name: PurePosixPath) -> PurePosixPath | None:
         return place if is_licence else None
     left_out = str(name).startswith(_LEFT_OUT)
     return name if name.suffix == ".py" and not left_out else None
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    return iter(sorted(path for path in directory.rglob("*") if path.is_file()))
 
 
 def _pip(*arguments: str) -> None:

@@ -7,7 +7,6 @@ configured logging for these levels or ``KRUISE_E2B_LOG`` asks for standard erro
 from __future__ import annotations
 
 import logging
-import re
 
 import kruise_autopatch.versions as versions
 from kruise_autopatch.patching import States
@@ -60,9 +59,9 @@ def decided(what: str, url: str, reason: str) -> None:
     """Say where a client's URLs lead, and why; once for each distinct decision."""
     if not logger.isEnabledFor(logging.DEBUG):
         return
-    # Without what may be a password, in which there may be an @.
-    shown = re.sub(r"(?<=://)[^\s/?#]*@", "", url)
-    text = f"{what}: {shown} ({reason})"
+    from kruise_autopatch.urls import USER_INFORMATION
+
+    text = f"{what}: {USER_INFORMATION.sub('', url)} ({reason})"
     if text not in _said and len(_said) < _MANY:
         _said.add(text)
         logger.debug("%s", text)

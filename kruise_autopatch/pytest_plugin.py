@@ -31,10 +31,12 @@ class LocalServer:
     """The local sandbox-manager, as one test sees it."""
 
     def __init__(self, manager: LocalManager) -> None:
+        from kruise_autopatch import protocol
+
         self._manager = manager
         self._start = manager.mark()
         self.url = manager.url
-        self.api_url = f"{manager.url}/kruise/api"
+        self.api_url = protocol.api_url(*manager.url.split("://"))
         self.domain = manager.domain
         self.api_key = manager.api_key
 

@@ -1,8 +1,8 @@
 """What the interpreter runs at start-up, and the ``sys.meta_path`` finder that it leaves there.
 
-Run from ``kruise_autopatch.pth``. Nothing but ``os`` and ``sys`` may be
-imported here, and nothing may escape: an exception in a ``.pth`` line is printed at every start of
-every Python program of the environment.
+Run from ``kruise_autopatch.pth``. Nothing but ``os`` and ``sys`` may be imported here, and nothing
+may escape: an exception in a ``.pth`` line is printed at every start of every Python program of the
+environment.
 
 This module is the finder: the import system asks any object that has a ``find_spec``, and to make
 a class for it would cost a tenth of all of this. ``os`` is imported where it is used: what the

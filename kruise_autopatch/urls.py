@@ -20,6 +20,9 @@ from kruise_autopatch.protocol import (
     split_port,
 )
 
+# A URL's user information. A password may contain an @ itself.
+USER_INFORMATION = re.compile(r"(?<=://)[^\s/?#]*@")
+
 _SCHEMES = ("http", "https", "ws", "wss")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 # The first label of a sandbox's native host. DNS knows no case.

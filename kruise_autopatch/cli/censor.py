@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 from kruise_autopatch.api_keys import decode_api_key, encode_api_key
 from kruise_autopatch.errors import ConfigurationError
+from kruise_autopatch.urls import USER_INFORMATION
 
 # Variables whose values are never shown.
 SECRETS = ("E2B_API_KEY", "E2B_ACCESS_TOKEN")
@@ -27,8 +28,7 @@ _SHORTEST = 6
 _MAY_NAME_A_USER = re.compile(r"(?:KRUISE_)?E2B_\w+|\w+_PROXY", re.IGNORECASE)
 
 _PATTERNS = (
-    # The user information of a URL. A password may contain an @ itself.
-    (re.compile(r"(?<=://)[^\s/?#]*@"), "<user>@"),
+    (USER_INFORMATION, "<user>@"),
     # The values of a URL's query or fragment, but not of ours.
     (
         re.compile(r"([?&#][\w.~%\[\]-]+=)(?!1(?!\w))[^\s&#'\"<>]*[^\s&#'\"<>:,;.)]"),

@@ -7,8 +7,9 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
+
+from serving import Handler, Server
 
 
 class Reply(NamedTuple):
@@ -19,30 +20,21 @@ class Reply(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Answering(ThreadingHTTPServer):
+class Answering(Server):
     """Answers every GET, and keeps the paths and headers."""
 
     def __init__(self, reply: Callable[[str], Reply], tls: ssl.SSLContext | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.reply = reply
         self.requests: list[tuple[str, dict[str, str]]] = []
-        self.domain = f"127.0.0.1:{self.server_port}"
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that does not trust us is none of our problems."""
 
-    def __enter__(self) -> Answering:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     server: Answering
 
     def do_GET(self) -> None:
@@ -56,28 +48,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
-
-class Proxy(ThreadingHTTPServer):
+class Proxy(Server):
     """Opens tunnels to wherever it is asked (RFC 9110, section 9.3.6)."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _ProxyHandler)
+        super().__init__(_ProxyHandler)
         self.tunnels: list[str] = []
-        self.domain = f"127.0.0.1:{self.server_port}"
-
-    def __enter__(self) -> Proxy:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.shutdown()
-        self.server_close()
 
 
-class _ProxyHandler(BaseHTTPRequestHandler):
+class _ProxyHandler(Handler):
     server: Proxy
 
     def do_CONNECT(self) -> None:
@@ -90,9 +70,6 @@ class _ProxyHandler(BaseHTTPRequestHandler):
             back.start()
             _relay(self.connection, beyond)
             back.join()
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
 
 def _relay(source: socket.socket, sink: socket.socket) -> None:

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from debian import CHECKOUT
+from checkout import copy_to
 
 # What tells a command how to reach a mirror or a package index, from here as from in there.
 _NETWORK = re.compile(
@@ -22,7 +22,6 @@ _NETWORK = re.compile(
 )
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _PUBLIC_MIRROR = "http://deb.debian.org/debian"
-_NOT_SOURCE = (".git", ".tox", ".venv", ".*_cache", "__pycache__", "build", "dist", "*.egg-info")
 
 # A process and mount namespace of its own, with a /proc, a /dev/shm and pseudo-terminals.
 _ENTER = (
@@ -55,7 +54,7 @@ class Root:
         """A copy, because tests and builds leave litter."""
         copy = self.directory / "checkout"
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns(*_NOT_SOURCE))
+        copy_to(copy)
 
     def newer_pythons(self) -> list[str]:
         """The series of Python that the suite has from 3.14 on, such as ``3.15``."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zipfile import ZipFile
 
+from environments import PRINT_API_URL
+
 _METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"
 _WHEEL = "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -35,3 +37,11 @@ def make_wheel(
         for path, text in content.items():
             archive.writestr(path, text)
     return wheel
+
+
+def make_application(directory: Path, *, requires: Sequence[str] = ()) -> Path:
+    """A wheel with the console script ``print-api-url``, which uses e2b."""
+    program = PRINT_API_URL.replace("print", "def main():\n    print")
+    scripts = {"print-api-url": "application:main"}
+    files = {"application.py": program}
+    return make_wheel(directory, "application", files, requires=requires, scripts=scripts)

@@ -17,14 +17,13 @@ from environments import (
     NATIVE_URL,
     OFF,
     ON,
-    PRINT_API_URL,
     PRIVATE_URL,
     Environment,
     base_interpreter,
     existing_environment,
     user_environment,
 )
-from hand_made import make_wheel
+from hand_made import make_application
 
 pytest.importorskip("pipx", reason="only in the tox environment `starts`")
 
@@ -87,13 +86,7 @@ def test_an_environment_with_system_site_packages_runs_the_hook_outside_it(
 def test_an_application_of_pipx_is_patched_once_the_package_is_injected(
     wheel: Path, libraries: Path, tmp_path: Path
 ) -> None:
-    program = PRINT_API_URL.replace("print", "def main():\n    print")
-    application = make_wheel(
-        tmp_path,
-        "application",
-        {"application.py": program},
-        scripts={"print-api-url": "application:main"},
-    )
+    application = make_application(tmp_path)
     home = {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
     home["PATH"] = os.pathsep.join([home["PIPX_BIN_DIR"], os.environ["PATH"]])
 

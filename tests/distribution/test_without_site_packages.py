@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from environments import NATIVE_URL, OFF, ON, PRINT_API_URL, PRIVATE_URL, Environment
-from hand_made import make_wheel
+from hand_made import make_application
 
 BY_HAND = "from kruise_autopatch import patch_e2b; patch_e2b(https=False)\n"
 
@@ -89,14 +89,7 @@ def test_an_application_in_its_own_environment_is_patched_without_activation(
     new_environment: Callable[[], Environment], wheel: Path, tmp_path: Path
 ) -> None:
     """As ``pipx install`` and ``uv tool install`` do: the script is run by its path."""
-    program = PRINT_API_URL.replace("print", "def main():\n    print")
-    application = make_wheel(
-        tmp_path,
-        "application",
-        {"application.py": program},
-        requires=["kruise-autopatch"],
-        scripts={"print-api-url": "application:main"},
-    )
+    application = make_application(tmp_path, requires=["kruise-autopatch"])
     environment = new_environment()
     environment.install("pip", "--find-links", str(wheel.parent), application)
     script = environment.python.parent / (

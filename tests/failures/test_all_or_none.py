@@ -38,6 +38,21 @@ def inject(operation, error):
         patching._find = injection = Injection(patching._find, error)
     return injection
 
+def fail_at_each_step(injection, patch, is_changed):
+    # How many steps there are, and which of them change something when they fail.
+    changed, step = [], 0
+    while True:
+        injection.arm(step)
+        try:
+            patch()
+        except BaseException as failure:
+            assert failure is injection.error, failure
+        if not injection.reached:
+            return step, changed
+        if is_changed():
+            changed.append(step)
+        step += 1
+
 def classes():
     # Everything of the SDK that has attributes which can be replaced, and those attributes.
     found = {}
@@ -66,18 +81,12 @@ def test_patch_e2b_that_fails_at_any_step_leaves_everything_native(
     code = f"""{INJECT}
 import e2b, kruise_autopatch
 injection = inject({operation!r}, {error})
-native, changed, step = classes(), [], 0
-while True:
-    injection.arm(step)
-    try:
-        kruise_autopatch.patch_e2b(https=False)
-    except BaseException as failure:
-        assert failure is injection.error, failure
-    if not injection.reached:
-        break
-    if classes() != native or kruise_autopatch.status().enabled:
-        changed.append(step)
-    step += 1
+native = classes()
+step, changed = fail_at_each_step(
+    injection,
+    lambda: kruise_autopatch.patch_e2b(https=False),
+    lambda: classes() != native or kruise_autopatch.status().enabled,
+)
 injection.arm(None)
 states = {{p.state for p in kruise_autopatch.status().patches}}
 result = step, changed, states <= {{"applied", "absent"}}
@@ -101,18 +110,12 @@ get_host, get_sandbox_url = config.get_host, config.get_sandbox_url
 kruise_autopatch.patch_e2b(https=False)
 config.get_host, config.get_sandbox_url = get_host, get_sandbox_url
 injection = inject({operation!r}, RuntimeError("injected"))
-before, changed, step = classes(), [], 0
-while True:
-    injection.arm(step)
-    try:
-        kruise_autopatch.patch_e2b(https=True)
-    except RuntimeError as failure:
-        assert failure is injection.error, failure
-    if not injection.reached:
-        break
-    if classes() != before or kruise_autopatch.status().settings.https:
-        changed.append(step)
-    step += 1
+before = classes()
+step, changed = fail_at_each_step(
+    injection,
+    lambda: kruise_autopatch.patch_e2b(https=True),
+    lambda: classes() != before or kruise_autopatch.status().settings.https,
+)
 built = config(api_key="k")
 result = step, changed, built.api_url, built.get_host("s1", "kruise.test", 80)
 """

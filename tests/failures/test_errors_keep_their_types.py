@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fresh
 import pytest
+from serving import Handler, Server
 
 PROGRAM = Path(__file__).with_name("every_error.py")
 
@@ -36,7 +35,7 @@ Errors = dict[str, list[str]]
 pytestmark = pytest.mark.xdist_group("errors keep their types")
 
 
-class _Refuser(BaseHTTPRequestHandler):
+class _Refuser(Handler):
     """Refuses as the mark in the path, or else in the body, says."""
 
     protocol_version = "HTTP/1.1"
@@ -69,16 +68,11 @@ class _Refuser(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = _refuse
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 @pytest.fixture(scope="module")
 def refuser() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Refuser) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with Server(_Refuser) as server:
+        yield server.domain
 
 
 @pytest.fixture(scope="module", params=["sync", "async"])

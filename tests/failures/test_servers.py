@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import fresh
 import pytest
+from serving import Handler, Server
 
 from kruise_autopatch.local import LocalManager
 
@@ -147,24 +146,16 @@ def test_a_dead_sandbox_is_not_running(manager: LocalManager) -> None:
     )
 
 
-class _HtmlServer(ThreadingHTTPServer):
+class _HtmlServer(Server):
     """Answers every POST with a page and one status, and remembers the paths."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(("127.0.0.1", 0), _HtmlHandler)
+        super().__init__(_HtmlHandler)
         self.status = status
         self.paths: list[str] = []
 
-    def __enter__(self) -> _HtmlServer:
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-        return self
 
-    def __exit__(self, *exception: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-class _HtmlHandler(BaseHTTPRequestHandler):
+class _HtmlHandler(Handler):
     server: _HtmlServer
 
     def do_POST(self) -> None:
@@ -176,9 +167,6 @@ class _HtmlHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(page)
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
 
 CREATE = f"report(lambda: Sandbox.create(api_key='e2b_{'0' * 40}'))"
 
@@ -186,9 +174,8 @@ CREATE = f"report(lambda: Sandbox.create(api_key='e2b_{'0' * 40}'))"
 @pytest.mark.parametrize("status", [200, 201, 404, 502])
 def test_a_server_that_answers_html(status: int) -> None:
     with _HtmlServer(status) as server:
-        domain = f"127.0.0.1:{server.server_port}"
-        patched = _error(CREATE, {**ON, "E2B_DOMAIN": domain})
-        stock = _error(CREATE, {"E2B_API_URL": f"http://{domain}/kruise/api"})
+        patched = _error(CREATE, {**ON, "E2B_DOMAIN": server.domain})
+        stock = _error(CREATE, {"E2B_API_URL": f"http://{server.domain}/kruise/api"})
     assert patched == stock
     assert patched[0] != "no error"
 
@@ -196,7 +183,7 @@ def test_a_server_that_answers_html(status: int) -> None:
 @pytest.mark.parametrize("operation", [CREATE, CREATE.replace("create(", "connect('s1', ")])
 def test_an_api_url_elsewhere_keeps_the_sdks_own_route(operation: str) -> None:
     with _HtmlServer(404) as server:
-        elsewhere = {"E2B_API_URL": f"http://127.0.0.1:{server.server_port}"}
+        elsewhere = {"E2B_API_URL": f"http://{server.domain}"}
         _error(operation, elsewhere)
         _error(operation, {**ON, "E2B_DOMAIN": "kruise.test", **elsewhere})
     stock, patched = server.paths

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import httpx
 import pytest
+from serving import Handler, Server
 
 from .clients import Sandbox
 
 
-class Echo(BaseHTTPRequestHandler):
+class Echo(Handler):
     """Answers with what it was asked."""
 
     def do_GET(self) -> None:
@@ -30,18 +28,11 @@ class Echo(BaseHTTPRequestHandler):
 
     do_POST = do_GET
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def echo_port() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with Server(Echo) as server:
         yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

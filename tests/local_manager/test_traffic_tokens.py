@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
+from serving import Handler, Server
 
 from kruise_autopatch.local import LocalManager, LocalManagerError
 
@@ -143,7 +142,7 @@ def test_an_expired_token_opens_nothing() -> None:
             assert response.text == f"expired {HEADER}"
 
 
-class Headers(BaseHTTPRequestHandler):
+class Headers(Handler):
     """Answers with the names of the headers that it was sent."""
 
     def do_GET(self) -> None:
@@ -153,18 +152,11 @@ class Headers(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Headers) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with Server(Headers) as server:
         yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 def test_the_sandbox_does_not_see_the_token(

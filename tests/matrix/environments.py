@@ -11,12 +11,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from checkout import CHECKOUT, copy_to
+
 from matrix.releases import Environment
 
-CHECKOUT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = CHECKOUT / "tests" / "surfaces" / "conversation.py"
-
-_NOT_SOURCE = (".git", ".tox", ".venv", ".*_cache", "__pycache__", "build", "dist", "*.egg-info")
 
 
 class BuildError(RuntimeError):
@@ -27,7 +26,7 @@ def build_wheel(directory: Path) -> Path:
     """The wheel of a copy of the checkout, which stays as it is."""
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary) / "checkout"
-        shutil.copytree(CHECKOUT, copy, ignore=shutil.ignore_patterns(*_NOT_SOURCE))
+        copy_to(copy)
         shutil.rmtree(directory, ignore_errors=True)
         _uv("build", "--wheel", "--out-dir", str(directory), str(copy))
     (wheel,) = directory.glob("*.whl")

@@ -12,14 +12,12 @@ import select
 import socket
 import ssl
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import fresh
+from serving import Handler, Server
 
 PROGRAM = Path(__file__).with_name("proxied.py")
 
@@ -37,7 +35,7 @@ WAYS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 _PATIENCE = 120
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     """A server that has nothing, and a proxy: for the one and the other, it notes who asks."""
 
     protocol_version = "HTTP/1.1"
@@ -77,31 +75,16 @@ class _Handler(BaseHTTPRequestHandler):
                         return
                     pairs[ready].sendall(data)
 
-    def log_message(self, format: str, *args: object) -> None:
-        pass
 
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class _Server(Server):
     block_on_close = False
 
     def __init__(self, seen: list[str], tunnels: set[int]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.seen, self.tunnels = seen, tunnels
-        self.address = f"127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that leaves in the middle is no news."""
-
-
-@contextmanager
-def _serving(server: _Server) -> Iterator[_Server]:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def seen(python: str, way: str, patched: bool, certificates: Mapping[str, str]) -> list[str]:
@@ -110,24 +93,24 @@ def seen(python: str, way: str, patched: bool, certificates: Mapping[str, str]) 
     requests: list[str] = []
     tunnels: set[int] = set()
     with (
-        _serving(_Server(requests, tunnels)) as server,
-        _serving(_Server(requests, tunnels)) as proxy,
+        _Server(requests, tunnels) as server,
+        _Server(requests, tunnels) as proxy,
     ):
         if scheme == "https":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificates["chain"], certificates["key"])
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        url = f"{scheme}://{server.address}"
+        url = f"{scheme}://{server.domain}"
         steering = (
             {
                 "KRUISE_E2B_PATCH": "1",
                 "KRUISE_E2B_HTTPS": "1" if scheme == "https" else "0",
-                "E2B_DOMAIN": server.address,
+                "E2B_DOMAIN": server.domain,
             }
             if patched
             else {"E2B_API_URL": url, "E2B_SANDBOX_URL": url}
         )
-        proxy_url = f"http://{proxy.address}"
+        proxy_url = f"http://{proxy.domain}"
         done = subprocess.run(
             [python, str(PROGRAM), *([proxy_url] if way.startswith("proxy=") else [])],
             env=fresh.environment(
