@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import warnings
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from kruise_autopatch.report import Status
 
 
-# Guards the three below. Never held during an import: another thread may hold that module's
+# Guards the four below. Never held during an import: another thread may hold that module's
 # import lock and be waiting for this one.
 _lock = threading.RLock()
 _patches = PatchSet()
 _settings: Settings | None = None
+# The modules, by name, of the packages of the SDK that have been patched, or left as they are.
+_attended: dict[str, ModuleType] = {}
 # Who decides: the environment, read when e2b is imported; a call; or nobody after an unpatch.
 _source: str | None = "environment"
 
@@ -54,7 +57,7 @@ def patch_e2b(https: bool = True, validate_key: bool = False) -> None:
 
         for package in startup.PACKAGES:
             if package in sys.modules:
-                _patch_package(package, chosen)
+                _attend(sys.modules[package], chosen)
     except BaseException:
         if not already_waiting:
             finder.stop_waiting()
@@ -89,7 +92,8 @@ def status() -> Status:
 def on_import(module: ModuleType) -> None:
     """The post-import hook: patch a package of the SDK that has just been executed.
 
-    Idempotent. Raises what :func:`patch_e2b` raises, and so makes the import fail.
+    And those before it whose import another tool's hook has kept from us. Idempotent. Raises what
+    :func:`patch_e2b` raises, and so makes the import fail.
     """
     with _lock:
         source, chosen = _source, _settings
@@ -100,10 +104,42 @@ def on_import(module: ModuleType) -> None:
             return
         chosen = settings.from_environment(os.environ)
         log.configure(chosen.log)
-    _patch_package(module.__name__, chosen)
+    _attend_others(chosen)
+    _attend(module, chosen)
     with _lock:
         if _settings is None and _source == source:
             _decide(chosen, source)
+
+
+def _before_client(chosen: Settings, client: type | None) -> Settings:
+    """The settings for a client that is being built; those ``chosen`` here until there are others.
+
+    Before it is built, every package that has been imported behind our back is patched.
+
+    :param client: the class of a sandbox, whose package may still be being imported
+    """
+    settings = _settings or chosen
+    if any(sys.modules.get(name) is not _attended.get(name) for name in startup.PACKAGES):
+        _attend_others(settings)
+        for base in client.__mro__ if client is not None else ():
+            package = base.__module__.partition(".")[0]
+            if package in startup.PACKAGES and package in sys.modules:
+                _attend(sys.modules[package], settings)
+    return settings
+
+
+def _attend_others(chosen: Settings) -> None:
+    """Patch every package of the SDK that has been imported, e2b first."""
+    for name in startup.PACKAGES:
+        module = sys.modules.get(name)
+        if module is not None and not getattr(module.__spec__, "_initializing", False):
+            _attend(module, chosen)
+
+
+def _attend(module: ModuleType, chosen: Settings) -> None:
+    _patch_package(module.__name__, chosen)
+    with _lock:
+        _attended[module.__name__] = module
 
 
 def _decide(chosen: Settings | None, source: str | None) -> tuple[Settings | None, str | None]:
@@ -114,6 +150,7 @@ def _decide(chosen: Settings | None, source: str | None) -> tuple[Settings | Non
         _settings, _source = chosen, source
         if chosen is None:
             _patches.undo()
+            _attended.clear()
         return previous
 
 
@@ -121,8 +158,7 @@ def _patch_package(package: str, chosen: Settings) -> None:
     if package == "e2b" and versions.is_too_old(versions.of_e2b()):
         _report(f"e2b {versions.of_e2b()} is too old: e2b 2.8.0 or newer is needed", chosen)
         return
-    # The settings of the moment at which a client is built; those chosen here until then.
-    resolution = resolve(points_for(package, lambda: _settings or chosen))
+    resolution = resolve(points_for(package, partial(_before_client, chosen)))
     if resolution.problems:
         found = f"{package} {versions.installed(package) or '(version unknown)'}"
         _report(f"{found} cannot be fully patched: {'; '.join(resolution.problems)}", chosen)

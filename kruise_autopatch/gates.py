@@ -15,6 +15,8 @@ from typing import Any
 import kruise_autopatch.startup as startup
 
 _NATIVE = "__kruise_native__"
+# wrapt keeps what begins with _self_ on the wrapper.
+_PATCHED = "_self_kruise_patched"
 
 # By the modules of startup.GATED.
 _CLASSES = dict(zip(startup.GATED, ("ConnectionConfig", "VolumeConnectionConfig")))
@@ -24,11 +26,11 @@ _closed: list[type] = []
 
 
 def close(module: ModuleType) -> None:
-    """Put a gate before the class of a module of ``startup.GATED``."""
+    """Put a gate before the class of a module of ``startup.GATED``, if it is native."""
     owner: Any = getattr(module, _CLASSES[module.__name__], None)
     native = vars(owner).get("__init__") if owner is not None else None
     # A release without it has no patch point either, and is refused for that.
-    if native is None or is_gate(native):
+    if native is None or is_gate(native) or hasattr(native, _PATCHED):
         return
 
     @functools.wraps(native)
@@ -56,6 +58,12 @@ def _wait_for_patch() -> None:
         patch(sys.modules["e2b"])
 
 
+def marked(wrapper: Any) -> Any:
+    """A wrapper of a patch, made known as one: no gate is ever put before it."""
+    setattr(wrapper, _PATCHED, True)
+    return wrapper
+
+
 def is_gate(attribute: Any) -> bool:
     return hasattr(attribute, _NATIVE)
 
@@ -66,9 +74,14 @@ def native(attribute: Any) -> Any:
 
 
 def open_all() -> None:
-    """Put the native attributes back where no patch has taken a gate's place."""
-    while _closed:
-        owner = _closed.pop()
+    """Put the native attributes back where no patch has taken a gate's place.
+
+    Not those of classes that an import which failed has left behind: nobody will patch them.
+    """
+    for owner in list(_closed):
         attribute = vars(owner).get("__init__")
         if is_gate(attribute):
+            if getattr(sys.modules.get(owner.__module__), owner.__name__, None) is not owner:
+                continue
             owner.__init__ = native(attribute)  # type: ignore[misc]
+        _closed.remove(owner)

@@ -66,15 +66,20 @@ def _patch_again(module: ModuleType) -> None:
     patch(sys.modules[module.__name__.partition(".")[0]])
 
 
+def close_loaded() -> None:
+    """Close the gates of modules that were imported while our finder was not asked."""
+    for name in startup.GATED:
+        if name in sys.modules:
+            gates.close(sys.modules[name])
+
+
 def attend_loaded_packages() -> None:
     """Patch the packages that were imported before the finder was there.
 
     Called at start-up, where an error would be printed and forgotten. So the gates are closed
     first: they raise it when the program builds its first client.
     """
-    for name in startup.GATED:
-        if name in sys.modules:
-            gates.close(sys.modules[name])
+    close_loaded()
     for name in startup.PACKAGES:
         if name in sys.modules:
             try:

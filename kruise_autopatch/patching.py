@@ -94,7 +94,7 @@ class Patch:
 
     def _function(self, native: Any, wrapper: Wrapper) -> Any:
         # If somebody has wrapped ours by the time it is undone, it stays in place, disabled.
-        return FunctionWrapper(native, wrapper, enabled=lambda: self._active)
+        return gates.marked(FunctionWrapper(native, wrapper, enabled=lambda: self._active))
 
     def covers(self, other: Patch) -> bool:
         """Whether this patch is of the same attribute, and still in place."""

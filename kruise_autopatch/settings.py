@@ -74,8 +74,9 @@ class Settings(NamedTuple):
         return "https" if self.https else "http"
 
 
-# What the patches are given: the settings may change between two clients.
-CurrentSettings = Callable[[], Settings]
+# What the patches ask before they build a client, and for the class of a sandbox if it is one: the
+# settings may have changed since the last one.
+CurrentSettings = Callable[[Optional[type]], Settings]
 
 
 def is_enabled(environment: Mapping[str, str]) -> bool:

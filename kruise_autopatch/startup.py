@@ -4,10 +4,9 @@ Run from ``kruise_autopatch.pth``. Nothing but ``os`` and ``sys`` may be importe
 may escape: an exception in a ``.pth`` line is printed at every start of every Python program of the
 environment.
 
-This module is the finder: the import system asks any object that has a ``find_spec``, and to make
-a class for it would cost a tenth of all of this. ``os`` is imported where it is used: what the
-globals of a finder refer to outlives the other modules at the interpreter's end, which then takes
-``os`` apart by hand, at a third of the whole cost.
+This module is the finder: the import system asks any object that has a ``find_spec``. ``os`` is
+imported where it is used: what the globals of a finder refer to outlives the other modules at the
+interpreter's end, which then takes ``os`` apart by hand, at a third of the whole cost.
 """
 
 import sys
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+    from typing import Any
 
 # How a switch is spelled that is off; compared without case and surrounding space.
 OFF = ("0", "false", "no", "off", "")
@@ -25,6 +25,21 @@ OFF = ("0", "false", "no", "off", "")
 PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
 # The modules whose classes every client of the SDK begins with.
 GATED = ("e2b.connection_config", "e2b.volume.connection_config")
+
+
+_THIS = sys.modules[__name__]
+
+
+class _MetaPath(list):  # type: ignore[type-arg]
+    """``sys.meta_path`` with our finder before those that are put first after it.
+
+    They may claim the SDK, and the import system asks nobody behind them then.
+    """
+
+    def insert(self, index, finder):
+        # type: (Any, Any) -> None
+        ours = index == 0 and self[:1] == [_THIS] and finder is not _THIS
+        list.insert(self, 1 if ours else index, finder)
 
 
 # Type comments, unlike annotations, cost nothing at run time.
@@ -36,13 +51,8 @@ def find_spec(fullname, path=None, target=None):
     :mod:`kruise_autopatch.finder`. That is loaded only then, so a program that never imports the
     SDK pays for three comparisons per import.
     """
-    if getattr(sys.meta_path[0], "find_spec", None) is not find_spec:
-        # One that was put before this one may claim the SDK. Whoever asks the finders one by one
-        # is at this one, and goes on behind it.
-        this = sys.modules[__name__]
-        if this in sys.meta_path:
-            sys.meta_path.remove(this)
-            sys.meta_path.insert(0, this)
+    if sys.meta_path[0] is not _THIS:
+        _go_first()
     if (
         fullname in PACKAGES
         or fullname in GATED
@@ -66,12 +76,25 @@ def install():
 
     if os.environ.get("KRUISE_E2B_PATCH", "").strip().lower() in OFF:
         return
-    this = sys.modules[__name__]
-    if this in sys.meta_path:
+    if _THIS in sys.meta_path:
         return
-    sys.meta_path.insert(0, this)
+    sys.meta_path = _MetaPath([_THIS, *sys.meta_path])
     if not sys.modules.keys().isdisjoint(PACKAGES):
         # Another start-up file imported the SDK before us.
         import kruise_autopatch.hook as hook
 
         hook.attend_loaded_packages()
+
+
+def _go_first():
+    # type: () -> None
+    """Take the first place again: ``sys.meta_path`` was changed in a way that we do not see."""
+    finders = sys.meta_path
+    # Whoever asks the finders one by one is at this one, and goes on behind it.
+    if _THIS in finders:
+        finders[:] = [_THIS, *(finder for finder in finders if finder is not _THIS)]
+    if "e2b" in sys.modules:
+        # Perhaps imported while another one was first.
+        import kruise_autopatch.hook as hook
+
+        hook.close_loaded()

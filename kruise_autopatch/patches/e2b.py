@@ -74,7 +74,7 @@ def _init_configuration(settings: CurrentSettings, api_url_variable: str) -> Wra
             sandbox_url=getattr(instance, "_sandbox_url", None),
             debug=instance.debug,
         )
-        route = routing.choose(settings(), explicit)
+        route = routing.choose(settings(None), explicit)
         routes.attach(instance, route)
         if route is not None and route.authority is not None:
             instance.domain = route.authority
@@ -209,7 +209,7 @@ _any_key = ContextVar("kruise_autopatch_any_key", default=False)
 def _key_points(settings: CurrentSettings) -> Sequence[PatchPoint]:
     def init_api_client(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         config = bind(wrapped, args, kwargs).arguments["config"]
-        token = _any_key.set(not settings().validate_key and _is_private(config))
+        token = _any_key.set(not settings(None).validate_key and _is_private(config))
         try:
             wrapped(*args, **kwargs)
         finally:

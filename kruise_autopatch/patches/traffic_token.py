@@ -111,7 +111,8 @@ def _init_sandbox(
         required = isinstance(token, _Required)
         if required:
             token = kwargs["traffic_access_token"] = None
-        if sandbox_id is None or routes.of(config) is None or not settings().traffic_token:
+        keeps_tokens = settings(type(instance)).traffic_token
+        if sandbox_id is None or routes.of(config) is None or not keeps_tokens:
             wrapped(*args, **kwargs)
             return
         token = token if isinstance(token, str) else None
