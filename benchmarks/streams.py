@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 PROGRAM = """
 import json, os, resource, sys, time

@@ -34,7 +34,7 @@ _SOURCE = (
     "README.md",
 )
 # Needs libraries that the tree does not have.
-_LEFT_OUT = "kruise_autopatch/local/"
+_LEFT_OUT = "local/kruise_autopatch_local/"
 # The oldest that a zip archive, such as an image's layer may pass through, can express.
 _TIME = 315532800
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 
 def main(program: Path) -> int:

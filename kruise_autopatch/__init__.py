@@ -10,10 +10,42 @@ form would ask ``__getattr__`` for each of them.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
     from kruise_autopatch.public import *
 
+# How a switch is spelled that is off; compared without case and surrounding space.
+OFF = ("0", "false", "no", "off", "")
 
-def __getattr__(name: str) -> object:
+# The top-level packages of the three SDK distributions.
+PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
+# The modules whose classes every client of the SDK begins with.
+GATED = ("e2b.connection_config", "e2b.volume.connection_config")
+
+
+# Type comments, unlike annotations, cost nothing at run time.
+def start():
+    # type: () -> None
+    """What ``kruise_autopatch.pth`` calls at each start of Python; never renamed, never raises."""
+    import kruise_autopatch.start_up as start_up
+
+    start_up.install(_on_import)
+
+
+def _on_import(package):
+    # type: (ModuleType) -> None
+    """What follows the import of a package of the SDK. Loads wrapt, so only then."""
+    __getattr__("on_import")(package)
+
+
+def __getattr__(name):
+    # type: (str) -> Any
     import kruise_autopatch.public as public
 
     return public.find(name)
+
+
+def __dir__():
+    # type: () -> list[str]
+    return [*globals(), *__getattr__("__all__")]

@@ -8,22 +8,17 @@ import threading
 import warnings
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-import kruise_autopatch.finder as finder
-import kruise_autopatch.gates as gates
 import kruise_autopatch.log as log
 import kruise_autopatch.settings as settings
-import kruise_autopatch.startup as startup
+import kruise_autopatch.start_up.gates as gates
 import kruise_autopatch.versions as versions
+from kruise_autopatch import PACKAGES
 from kruise_autopatch.errors import IncompatibleSDKError
 from kruise_autopatch.patches import points_for
-from kruise_autopatch.patching import PatchSet, resolve
+from kruise_autopatch.patches.engine import PatchSet, resolve
 from kruise_autopatch.settings import Settings
-
-if TYPE_CHECKING:
-    from kruise_autopatch.report import Status
-
 
 # Guards the four below. Never held during an import: another thread may hold that module's
 # import lock and be waiting for this one.
@@ -36,57 +31,20 @@ _attended: dict[str, ModuleType] = {}
 _source: str | None = "environment"
 
 
-def patch_e2b(https: bool = True, validate_key: bool = False) -> None:
-    """Move the E2B SDK of this process to the private protocol, now and in later imports.
+class State(NamedTuple):
+    """What :func:`current` returns."""
 
-    No variable is needed at the call, and none is changed; called again, the last call wins.
-
-    :param https: ``False`` for plain http, as inside a cluster
-    :param validate_key: ``True`` keeps the SDK's own check of the API key's form
-        (e2b 2.25.0 to 2.45.1)
-    :raises ModuleNotFoundError: e2b is not installed
-    :raises IncompatibleSDKError: a patch point is missing in the installed SDK
-    :raises ConfigurationError: a ``KRUISE_E2B_*`` variable has a bad value
-    """
-    chosen = settings.for_call(os.environ, https=https, validate_key=validate_key)
-    log.configure(chosen.log)
-    previous = _decide(chosen, "patch_e2b")
-    already_waiting = not finder.wait()
-    try:
-        import e2b  # noqa: F401
-
-        for package in startup.PACKAGES:
-            if package in sys.modules:
-                _attend(sys.modules[package], chosen)
-    except BaseException:
-        if not already_waiting:
-            finder.stop_waiting()
-            gates.open_all()
-        _decide(*previous)
-        raise
+    # None: nothing has been decided, or nothing is patched.
+    settings: Settings | None
+    source: str | None
+    # What became of each patch point.
+    points: dict[str, str]
 
 
-def unpatch_e2b() -> None:
-    """Put every attribute of the SDK back, and patch nothing more in this process.
-
-    Drop the objects that were built in the meantime: the URLs they keep are private, those they
-    compute are native again.
-    """
-    finder.stop_waiting()
-    _decide(None, None)
-    gates.open_all()
-
-
-def status() -> Status:
-    """What is patched, where, and with which settings."""
-    from kruise_autopatch.report import Report, Status
-
+def current() -> State:
+    """The state of this process, consistent in itself."""
     with _lock:
-        waiting = _source == "environment" and finder.is_waiting()
-        enabled = _settings is not None or waiting
-        source = _source if enabled else None
-        patches = tuple(Report(name, state) for name, state in _patches.states.items())
-        return Status(enabled, source, _settings, patches, "e2b" in sys.modules)
+        return State(_settings, _source, dict(_patches.states))
 
 
 def on_import(module: ModuleType) -> None:
@@ -108,7 +66,7 @@ def on_import(module: ModuleType) -> None:
     _attend(module, chosen)
     with _lock:
         if _settings is None and _source == source:
-            _decide(chosen, source)
+            decide(chosen, source)
 
 
 def _before_client(chosen: Settings, client: type | None) -> Settings:
@@ -119,18 +77,18 @@ def _before_client(chosen: Settings, client: type | None) -> Settings:
     :param client: the class of a sandbox, whose package may still be being imported
     """
     settings = _settings or chosen
-    if any(sys.modules.get(name) is not _attended.get(name) for name in startup.PACKAGES):
+    if any(sys.modules.get(name) is not _attended.get(name) for name in PACKAGES):
         _attend_others(settings)
         for base in client.__mro__ if client is not None else ():
             package = base.__module__.partition(".")[0]
-            if package in startup.PACKAGES and package in sys.modules:
+            if package in PACKAGES and package in sys.modules:
                 _attend(sys.modules[package], settings)
     return settings
 
 
 def _attend_others(chosen: Settings) -> None:
     """Patch every package of the SDK that has been imported, e2b first."""
-    for name in startup.PACKAGES:
+    for name in PACKAGES:
         module = sys.modules.get(name)
         if module is not None and not getattr(module.__spec__, "_initializing", False):
             _attend(module, chosen)
@@ -142,7 +100,7 @@ def _attend(module: ModuleType, chosen: Settings) -> None:
         _attended[module.__name__] = module
 
 
-def _decide(chosen: Settings | None, source: str | None) -> tuple[Settings | None, str | None]:
+def decide(chosen: Settings | None, source: str | None) -> tuple[Settings | None, str | None]:
     """Change the settings in force and return the previous ones; none leave the SDK native."""
     global _settings, _source
     with _lock:
@@ -158,7 +116,7 @@ def _patch_package(package: str, chosen: Settings) -> None:
     if package == "e2b" and versions.is_too_old(versions.of_e2b()):
         _report(f"e2b {versions.of_e2b()} is too old: e2b 2.8.0 or newer is needed", chosen)
         return
-    resolution = resolve(points_for(package, partial(_before_client, chosen)))
+    resolution = resolve(points_for(package, partial(_before_client, chosen)), gates.native)
     if resolution.problems:
         found = f"{package} {versions.installed(package) or '(version unknown)'}"
         _report(f"{found} cannot be fully patched: {'; '.join(resolution.problems)}", chosen)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 import kruise_autopatch.versions as versions
-from kruise_autopatch.patching import States
+from kruise_autopatch.patches.engine import States
 
 logger = logging.getLogger("kruise_autopatch")
 
@@ -59,7 +59,7 @@ def decided(what: str, url: str, reason: str) -> None:
     """Say where a client's URLs lead, and why; once for each distinct decision."""
     if not logger.isEnabledFor(logging.DEBUG):
         return
-    from kruise_autopatch.urls import USER_INFORMATION
+    from kruise_autopatch.protocol.written import USER_INFORMATION
 
     text = f"{what}: {USER_INFORMATION.sub('', url)} ({reason})"
     if text not in _said and len(_said) < _MANY:

@@ -6,14 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kruise_autopatch.activation import patch_e2b, status, unpatch_e2b
     from kruise_autopatch.api_keys import decode_api_key, encode_api_key
+    from kruise_autopatch.commands import Status, patch_e2b, status, unpatch_e2b
     from kruise_autopatch.errors import (
         ConfigurationError,
         IncompatibleSDKError,
         KruiseAutopatchError,
     )
-    from kruise_autopatch.report import Status
 
 __all__ = [
     "ConfigurationError",
@@ -31,12 +30,14 @@ _HOMES = {
     "ConfigurationError": "errors",
     "IncompatibleSDKError": "errors",
     "KruiseAutopatchError": "errors",
-    "Status": "report",
+    "Status": "commands",
     "decode_api_key": "api_keys",
     "encode_api_key": "api_keys",
-    "patch_e2b": "activation",
-    "status": "activation",
-    "unpatch_e2b": "activation",
+    # What start-up hands over; for nobody else.
+    "on_import": "activation",
+    "patch_e2b": "commands",
+    "status": "commands",
+    "unpatch_e2b": "commands",
 }
 
 

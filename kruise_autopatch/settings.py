@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Optional
 
 import kruise_autopatch.protocol as protocol
+from kruise_autopatch import OFF
 from kruise_autopatch.errors import ConfigurationError
-from kruise_autopatch.startup import OFF
 
 # As OFF, which start-up needs, too.
 ON = ("1", "true", "yes", "on")

@@ -114,7 +114,8 @@ def _seconds(text: str) -> float:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from kruise_autopatch.cli import doctor, findings, terminal
+    from kruise_autopatch.cli import doctor
+    from kruise_autopatch.cli.doctor import findings, terminal
 
     if hasattr(sys.stdout, "reconfigure"):
         # A log's encoding may lack some character of a certificate's name.
@@ -156,13 +157,13 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _convert_urls(options: argparse.Namespace) -> int:
-    from kruise_autopatch import urls
+    from kruise_autopatch.protocol import written
 
     forms = []
     for url in options.url:
         try:
-            forms.append(urls.other_form(url, https=options.https))
-        except urls.InvalidUrl as reason:
+            forms.append(written.other_form(url, https=options.https))
+        except written.InvalidUrl as reason:
             options.parser.error(f"{url!r} {reason}.")
     print("\n".join(forms))
     return 0

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
+import kruise_autopatch
 from kruise_autopatch import settings
 
 # The directory whose sitecustomize.py is the hook.
-INJECTED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "injected")
+INJECTED = os.path.join(os.path.abspath(*kruise_autopatch.__path__), "injected")
 
 
 class CannotRun(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kruise_autopatch.patching import PatchPoint
+from kruise_autopatch.patches.engine import PatchPoint
 from kruise_autopatch.settings import CurrentSettings
 
 

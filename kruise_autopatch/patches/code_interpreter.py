@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kruise_autopatch import protocol
-from kruise_autopatch.patches import routes
-from kruise_autopatch.patching import PatchPoint
+from kruise_autopatch.patches import carried
+from kruise_autopatch.patches.engine import PatchPoint
 
 
 def _jupyter_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
@@ -14,7 +14,7 @@ def _jupyter_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
     # ConnectionConfig.get_sandbox_url, whose answer is right already.
     url: str = wrapped(*args, **kwargs)
     config = instance.connection_config
-    route = routes.of(config)
+    route = carried.of(config)
     if route is None or url == config._sandbox_url:
         return url
     return protocol.with_scheme(url, route.scheme)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from kruise_autopatch import protocol
-from kruise_autopatch.patches import routes
-from kruise_autopatch.patching import PatchPoint, bind
+from kruise_autopatch.patches import carried
+from kruise_autopatch.patches.engine import PatchPoint, bind
 
 
 def _init_vnc_server(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
     desktop = bind(wrapped, args, kwargs).arguments["desktop"]
-    routes.attach(instance, routes.of(desktop.connection_config))
+    carried.attach(instance, carried.of(desktop.connection_config))
 
 
 def _get_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
     # The SDK writes https:// before get_host() and knows nothing of noVNC's websocket path.
     url: str = wrapped(*args, **kwargs)
-    route = routes.of(instance)
+    route = carried.of(instance)
     if route is None:
         return url
     return protocol.with_websocket_path(protocol.with_scheme(url, route.scheme))

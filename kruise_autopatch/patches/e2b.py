@@ -14,10 +14,10 @@ from typing import Any
 
 import kruise_autopatch.log as log
 import kruise_autopatch.protocol as protocol
-import kruise_autopatch.routing as routing
 from kruise_autopatch.errors import ConfigurationError
-from kruise_autopatch.patches import routes
-from kruise_autopatch.patching import ObjectProxy, PatchPoint, Wrapper, bind
+from kruise_autopatch.patches import carried
+from kruise_autopatch.patches.engine import ObjectProxy, PatchPoint, Wrapper, bind
+from kruise_autopatch.patches.route import NO_DOMAIN, Explicit, choose, reason
 from kruise_autopatch.settings import CurrentSettings
 
 _CONFIG = "e2b.connection_config"
@@ -67,21 +67,21 @@ def _init_configuration(settings: CurrentSettings, api_url_variable: str) -> Wra
     def init(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)
         given = bind(wrapped, args, kwargs).arguments
-        explicit = routing.Explicit(
+        explicit = Explicit(
             domain=given.get("domain") or os.environ.get("E2B_DOMAIN"),
             domain_source="domain" if given.get("domain") else "E2B_DOMAIN",
             api_url=given.get("api_url") or getattr(type(instance), api_url_variable)(),
             sandbox_url=getattr(instance, "_sandbox_url", None),
             debug=instance.debug,
         )
-        route = routing.choose(settings(None), explicit)
-        routes.attach(instance, route)
+        route = choose(settings(None), explicit)
+        carried.attach(instance, route)
         if route is not None and route.authority is not None:
             instance.domain = route.authority
             if not explicit.api_url:
                 instance.api_url = route.api_url
         name = type(instance).__name__
-        log.decided(name, instance.api_url, routing.reason(route, explicit))
+        log.decided(name, instance.api_url, reason(route, explicit))
 
     return init
 
@@ -90,7 +90,7 @@ def _init_configuration(settings: CurrentSettings, api_url_variable: str) -> Wra
 
 
 def _get_host(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
-    route = routes.of(instance)
+    route = carried.of(instance)
     if route is None:
         host: str = wrapped(*args, **kwargs)
         return host
@@ -99,7 +99,7 @@ def _get_host(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
 
 
 def _get_sandbox_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
-    route = routes.of(instance)
+    route = carried.of(instance)
     if route is None or instance._sandbox_url:
         url: str = wrapped(*args, **kwargs)
         return url
@@ -116,7 +116,7 @@ def _init_sandbox(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
     # domain; whatever asks the sandbox later, OpenKruise's own patch too, sees our answer.
     call = bind(wrapped, args, kwargs)
     config = call.arguments["connection_config"]
-    route = routes.of(config)
+    route = carried.of(config)
     if route is not None and route.authority is not None:
         replied = call.arguments.get("sandbox_domain")
         authority = route.sandbox_authority(replied or config.domain)
@@ -129,7 +129,7 @@ def _init_sandbox(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
 def _file_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
     url: str = wrapped(*args, **kwargs)
     config = instance.connection_config
-    if routes.of(config) is None or config._sandbox_url:
+    if carried.of(config) is None or config._sandbox_url:
         return url
     base = config.get_sandbox_url(instance.sandbox_id, instance.sandbox_domain)
     return protocol.below(base, url)
@@ -137,7 +137,7 @@ def _file_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
 
 def _get_mcp_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
     url: str = wrapped(*args, **kwargs)
-    route = routes.of(instance.connection_config)
+    route = carried.of(instance.connection_config)
     return url if route is None else protocol.with_scheme(url, route.scheme)
 
 
@@ -222,7 +222,7 @@ def _key_points(settings: CurrentSettings) -> Sequence[PatchPoint]:
 
 
 def _is_private(config: Any) -> bool:
-    return routes.of(config) is not None and protocol.parse_api_url(config.api_url) is not None
+    return carried.of(config) is not None and protocol.parse_api_url(config.api_url) is not None
 
 
 def _validate_api_key(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
@@ -236,7 +236,7 @@ def _validate_api_key(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> No
 def _require_domain(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     given = bind(wrapped, args, kwargs).arguments
     if not any((given.get("domain"), os.environ.get("E2B_DOMAIN"), os.environ.get("E2B_API_URL"))):
-        raise ConfigurationError(routing.NO_DOMAIN)
+        raise ConfigurationError(NO_DOMAIN)
     return wrapped(*args, **kwargs)
 
 

@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from kruise_autopatch.patches.routes import KEEPER, keeper_of
+from kruise_autopatch.patches.carried import KEEPER, keeper_of
 
 HEADER = "e2b-traffic-access-token"
 

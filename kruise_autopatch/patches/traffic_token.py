@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from kruise_autopatch.errors import TrafficAccessTokenError
-from kruise_autopatch.patches import routes
-from kruise_autopatch.patching import PatchPoint, Wrapper
+from kruise_autopatch.patches import carried
+from kruise_autopatch.patches.engine import PatchPoint, Wrapper
 from kruise_autopatch.settings import CurrentSettings
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
 
 def _jupyter_client(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     client = wrapped(*args, **kwargs)
-    keeper = routes.keeper_of(instance.connection_config)
+    keeper = carried.keeper_of(instance.connection_config)
     if keeper is not None:
         from kruise_autopatch.patches.traffic_clients import attend
 
@@ -112,7 +112,7 @@ def _init_sandbox(
         if required:
             token = kwargs["traffic_access_token"] = None
         keeps_tokens = settings(type(instance)).traffic_token
-        if sandbox_id is None or routes.of(config) is None or not keeps_tokens:
+        if sandbox_id is None or carried.of(config) is None or not keeps_tokens:
             wrapped(*args, **kwargs)
             return
         token = token if isinstance(token, str) else None
@@ -121,7 +121,7 @@ def _init_sandbox(
         # A copy: two sandboxes may have been given the same configuration.
         config = copy.copy(config)
         keeper = keeper_for(config, sandbox_id, token, required)
-        setattr(config, routes.KEEPER, keeper)
+        setattr(config, carried.KEEPER, keeper)
         wrapped(*args, **{**kwargs, "connection_config": config})
         clients.attend(keeper, *clients.http_clients(instance))
 
@@ -141,7 +141,7 @@ def _async_keeper(config: Any, sandbox_id: str, token: str | None, required: boo
 
 
 def _traffic_access_token(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str | None:
-    keeper = routes.keeper_of(instance.connection_config)
+    keeper = carried.keeper_of(instance.connection_config)
     token: str | None = wrapped() if keeper is None else keeper.current
     return token
 
@@ -192,7 +192,7 @@ def _answer(response: Any) -> Any:
 def _create_envd_api(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     # 2.28.1 to 2.37: one client for each thread, built when it is first needed.
     client = wrapped(*args, **kwargs)
-    keeper = routes.keeper_of(instance._connection_config)
+    keeper = carried.keeper_of(instance._connection_config)
     if keeper is not None:
         from kruise_autopatch.patches.traffic_clients import attend
 
@@ -202,7 +202,7 @@ def _create_envd_api(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any
 
 def _sandbox_headers(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     headers = wrapped(*args, **kwargs)
-    keeper = routes.keeper_of(instance)
+    keeper = carried.keeper_of(instance)
     if keeper is None:
         return headers
     from kruise_autopatch.patches.traffic_clients import Headers
@@ -212,11 +212,11 @@ def _sandbox_headers(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any
 
 def _init_rpc(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
-    keeper = next(filter(None, map(routes.keeper_of, (*args, *kwargs.values()))), None)
+    keeper = next(filter(None, map(carried.keeper_of, (*args, *kwargs.values()))), None)
     if keeper is not None:
         from kruise_autopatch.patches.traffic_clients import attending
 
-        setattr(instance, routes.KEEPER, keeper)
+        setattr(instance, carried.KEEPER, keeper)
         instance.__class__ = attending(instance.__class__)
 
 
@@ -232,13 +232,13 @@ def _refresh(self: Any, force: bool = False) -> str | None:
     :return: the token; ``None`` if the sandbox needs none
     :raises TrafficAccessTokenError: there is none that could be used
     """
-    keeper = routes.keeper_of(self.connection_config)
+    keeper = carried.keeper_of(self.connection_config)
     token: str | None = _unkept(self, force) if keeper is None else keeper.token(force)
     return token
 
 
 async def _arefresh(self: Any, force: bool = False) -> str | None:
-    keeper = routes.keeper_of(self.connection_config)
+    keeper = carried.keeper_of(self.connection_config)
     token: str | None = _unkept(self, force) if keeper is None else await keeper.token(force)
     return token
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import fresh
 import pytest
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 from .chromium import PATIENCE, Chromium, Tab
 from .desktop import COLOUR, HEIGHT, PASSWORD, WIDTH, Desktop, Visit, serving

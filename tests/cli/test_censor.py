@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from kruise_autopatch import encode_api_key
-from kruise_autopatch.cli.censor import Censor
+from kruise_autopatch.cli.doctor.censor import Censor
 
 # Every form below changes something of it.
 KEY = "Secret/Key+with=odd&chars'\"<%20\\ü"

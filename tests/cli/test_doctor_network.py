@@ -17,7 +17,7 @@ import trustme
 from answering import Answering, Proxy, Reply, raw
 from doctoring import DOCTOR, examine
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 KEY = "a-key-that-is-secret"
 HTTP = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_API_KEY": KEY}

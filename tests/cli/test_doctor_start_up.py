@@ -14,7 +14,7 @@ import sdks
 from doctoring import examine
 from installations import SITE_PACKAGES, START_UP_FILE, Environment
 
-from kruise_autopatch.cli import start_up_checks
+from kruise_autopatch.cli.doctor import start_up_checks
 from kruise_autopatch.versions import NEWEST_PROVED
 
 CHECKOUT = Path(__file__).resolve().parents[2]

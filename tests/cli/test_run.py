@@ -16,7 +16,7 @@ import pytest
 from installations import copy_of_ours
 
 from kruise_autopatch.cli.run import INJECTED
-from kruise_autopatch.startup import PACKAGES
+from kruise_autopatch.start_up import PACKAGES
 
 RUN = ("-m", "kruise_autopatch", "run")
 
@@ -90,7 +90,7 @@ def test_the_applications_own_wrapt_comes_first(
 
 
 def test_beside_the_start_up_file_there_is_one_finder() -> None:
-    code = "import sys, kruise_autopatch.startup as s; print(sys.meta_path.count(s))"
+    code = "import sys, kruise_autopatch.start_up as s; print(sys.meta_path.count(s))"
     assert printed(code) == "1"
 
 

@@ -12,9 +12,9 @@ import pseudo_terminal
 import pytest
 from doctoring import DOCTOR
 
-from kruise_autopatch.cli import findings
-from kruise_autopatch.cli.findings import Finding
-from kruise_autopatch.cli.terminal import View
+from kruise_autopatch.cli.doctor import findings
+from kruise_autopatch.cli.doctor.findings import Finding
+from kruise_autopatch.cli.doctor.terminal import View
 
 ON = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "kruise.test", "E2B_API_KEY": "some-api-key"}
 PROBLEM = {**ON, "KRUISE_E2B_HTTPS": "x"}

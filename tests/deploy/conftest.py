@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 # tox.ini sets it, once `prepare` has run.
 _DIRECTORY = "KRUISE_TEST_DEPLOY"

@@ -15,7 +15,7 @@ from deploy.admission import ENABLED, pod
 from deploy.manifests import KUBECTL, LABEL, MOUNTED, Manifest
 
 NAME = "kruise-autopatch"
-PYTHON_PATH = f"{MOUNTED}/tree/kruise_autopatch/cli/injected"
+PYTHON_PATH = f"{MOUNTED}/tree/kruise_autopatch/injected"
 MOUNT = {"name": NAME, "mountPath": MOUNTED, "readOnly": True}
 SOURCES = [
     {"configMapRef": {"name": NAME, "optional": True}},

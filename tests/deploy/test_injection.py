@@ -24,7 +24,7 @@ PRINT_API_URL = "import e2b; print(e2b.ConnectionConfig(api_key='e2b_00').api_ur
 # What runs at the start of every Python, and what runs when the SDK is imported.
 AT_START = (
     "kruise_autopatch/__init__.py",
-    "kruise_autopatch/startup.py",
+    "kruise_autopatch/start_up/__init__.py",
     "kruise_autopatch/finder.py",
     "kruise_autopatch/cli/__init__.py",
     "kruise_autopatch/cli/borrowing.py",
@@ -99,7 +99,7 @@ def test_switched_off_the_sdk_is_native(python: str, tree: Path) -> None:
 
 
 def test_without_the_sdk_a_program_loads_no_wrapt(python: str, tree: Path) -> None:
-    code = "import sys; print('wrapt' in sys.modules, 'kruise_autopatch.hook' in sys.modules)"
+    code = "import sys; print('wrapt' in sys.modules, 'kruise_autopatch.start_up.loader' in sys.modules)"
     assert output([python, "-c", code], tree, ON) == "False False"
 
 
@@ -168,7 +168,7 @@ def test_an_application_that_has_this_package_uses_its_own_once(
     code = (
         f"{PRINT_API_URL}\n"
         "import sys, kruise_autopatch; print(kruise_autopatch.__file__)\n"
-        "print(sys.meta_path.count(sys.modules['kruise_autopatch.startup']))\n"
+        "print(sys.meta_path.count(sys.modules['kruise_autopatch.start_up']))\n"
         "print([type(finder).__name__ for finder in sys.meta_path].count('Lender'))\n"
         "print(kruise_autopatch.status().source)"
     )
@@ -220,7 +220,7 @@ def test_with_a_damaged_tree_the_application_starts(
 def test_with_a_damaged_sitecustomize_the_application_starts(
     python: str, tree: Path, tmp_path: Path, damage: str
 ) -> None:
-    broken = damaged(tree, tmp_path, "kruise_autopatch/cli/injected/sitecustomize.py", damage)
+    broken = damaged(tree, tmp_path, "kruise_autopatch/injected/sitecustomize.py", damage)
     done = run([python, "-c", "print('alive'); raise SystemExit(5)"], broken, ON)
     assert (done.returncode, done.stdout) == (5, "alive\n")
     # What CPython says of a sitecustomize that it cannot read.
@@ -230,7 +230,7 @@ def test_with_a_damaged_sitecustomize_the_application_starts(
 def test_with_a_tree_that_cannot_start_the_sdk_cannot_be_imported(
     python: str, tree: Path, tmp_path: Path
 ) -> None:
-    broken = damaged(tree, tmp_path, "kruise_autopatch/startup.py", "truncated")
+    broken = damaged(tree, tmp_path, "kruise_autopatch/start_up/__init__.py", "truncated")
     done = run([python, "-c", f"print('alive')\n{PRINT_API_URL}"], broken, ON)
     assert (done.returncode, done.stdout) == (1, "alive\n")
     notice, *_, error = done.stderr.splitlines()

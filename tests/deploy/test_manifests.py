@@ -84,7 +84,7 @@ def test_the_recipe_has_no_lint() -> None:
 
 
 def test_every_place_names_the_same_paths() -> None:
-    path = f"{MOUNTED}/tree/kruise_autopatch/cli/injected"
+    path = f"{MOUNTED}/tree/kruise_autopatch/injected"
     component = load(DEPLOY / "components" / "injection" / "python-path.yaml")[0]
     assert component["data"]["PYTHONPATH"] == path
     for file in DEPLOY.rglob("*.yaml"):

@@ -23,7 +23,7 @@ from deploy.manifests import (
     render,
 )
 from deploy.pods import Pod
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 # What an application does. It knows nothing of us; the last line is what it saw.
 PROGRAM = """

@@ -72,7 +72,7 @@ class StartUp:
 
     @property
     def sdk_finders(self) -> int:
-        return self.finders.count("kruise_autopatch.startup")
+        return self.finders.count("kruise_autopatch.start_up")
 
     @property
     def our_modules(self) -> set[str]:

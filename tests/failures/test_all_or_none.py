@@ -13,7 +13,7 @@ PRIVATE = "http://kruise.test/kruise/api"
 # Makes the call number `at` of one operation of patching raise; `reached` says whether it did.
 INJECT = """
 import builtins, inspect, sys
-import kruise_autopatch.patching as patching
+import kruise_autopatch.patches.engine as patching
 
 class Injection:
     def __init__(self, native, error):

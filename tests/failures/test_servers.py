@@ -10,7 +10,7 @@ import fresh
 import pytest
 from serving import Handler, Server
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_API_KEY": "some-api-key"}
 

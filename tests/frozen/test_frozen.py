@@ -25,8 +25,8 @@ if way == "patch_e2b":
     from kruise_autopatch import patch_e2b
     patch_e2b(https=False)
 elif way == "install":
-    import kruise_autopatch.startup
-    kruise_autopatch.startup.install()
+    import kruise_autopatch.start_up
+    kruise_autopatch.start_up.install()
 import e2b
 print(e2b.ConnectionConfig(api_key="k").api_url)
 """

@@ -93,7 +93,7 @@ read, write = os.pipe()
 interpreter = interpreters.create(*config)
 interpreters.run_string(interpreter, f'''
 import os, sys
-count = sum(getattr(f, "__name__", "") == "kruise_autopatch.startup" for f in sys.meta_path)
+count = sum(getattr(f, "__name__", "") == "kruise_autopatch.start_up" for f in sys.meta_path)
 os.write({write}, str(count).encode())
 ''')
 os.close(write)
@@ -163,7 +163,7 @@ def test_a_missing_sdk_is_missing_in_pythons_own_words() -> None:
         "import e2b"
     )
     # wrapt and the hook are found only where the SDK would be, so load them first.
-    message = fresh.error(f"import kruise_autopatch.hook\n{code}", ON)
+    message = fresh.error(f"import kruise_autopatch.start_up.loader\n{code}", ON)
     assert message == "ModuleNotFoundError: No module named 'e2b'"
 
 
@@ -264,7 +264,9 @@ def test_wrapt_missing_is_an_error_that_names_it(statement: str) -> None:
 
 
 def test_other_imports_do_not_load_the_hook() -> None:
-    code = "import json, http.client, sys\nresult = 'kruise_autopatch.hook' in sys.modules"
+    code = (
+        "import json, http.client, sys\nresult = 'kruise_autopatch.start_up.loader' in sys.modules"
+    )
     assert fresh.value(code, ON) is False
 
 

@@ -17,7 +17,7 @@ finders = [getattr(finder, "__name__", "") for finder in sys.meta_path]
 @pytest.mark.parametrize("text", [None, "", "0", "false", "Off", " no "])
 def test_off_leaves_no_finder_behind(text: str | None) -> None:
     variables = {} if text is None else {"KRUISE_E2B_PATCH": text}
-    assert "kruise_autopatch.startup" not in fresh.value(f"{STATE}\nresult = finders", variables)
+    assert "kruise_autopatch.start_up" not in fresh.value(f"{STATE}\nresult = finders", variables)
 
 
 @pytest.mark.parametrize("text", [None, ""])
@@ -28,12 +28,12 @@ def test_unset_loads_nothing_of_ours(text: str | None) -> None:
 
 @pytest.mark.parametrize("flags", [(), ("-I",), ("-E",), ("-s",), ("-B",), ("-O",)])
 def test_on_installs_one_finder_however_often_site_runs_the_line(flags: tuple[str, ...]) -> None:
-    code = f"{STATE}\nresult = finders.count('kruise_autopatch.startup')"
+    code = f"{STATE}\nresult = finders.count('kruise_autopatch.start_up')"
     assert fresh.value(code, ON, flags) == 1
 
 
 def test_the_site_module_is_what_runs_it() -> None:
-    assert "kruise_autopatch.startup" not in fresh.value(f"{STATE}\nresult = finders", ON, ["-S"])
+    assert "kruise_autopatch.start_up" not in fresh.value(f"{STATE}\nresult = finders", ON, ["-S"])
 
 
 def test_on_loads_only_what_start_up_needs() -> None:
@@ -41,7 +41,7 @@ def test_on_loads_only_what_start_up_needs() -> None:
     extra = set(fresh.value(code, ON)) - set(fresh.value(code))
     assert extra == {
         "kruise_autopatch",
-        "kruise_autopatch.startup",
+        "kruise_autopatch.start_up",
     }
 
 
@@ -59,7 +59,7 @@ def test_an_sdk_that_another_start_up_file_imported_is_patched_too() -> None:
     result = fresh.value(
         "import os, e2b\n"
         "os.environ['KRUISE_E2B_PATCH'] = '1'\n"
-        "from kruise_autopatch.startup import install; install()\n"
+        "from kruise_autopatch.start_up import install; install()\n"
         "result = e2b.ConnectionConfig(domain='kruise.test').api_url"
     )
     assert result == "https://kruise.test/kruise/api"
@@ -69,7 +69,7 @@ def test_an_sdk_that_is_imported_already_and_cannot_be_patched_builds_no_client(
     message = fresh.error(
         "import os, e2b\n"
         "os.environ['KRUISE_E2B_PATCH'] = 'nonsense'\n"
-        "from kruise_autopatch.startup import install; install()\n"
+        "from kruise_autopatch.start_up import install; install()\n"
         "print('start-up went on', flush=True)\n"
         "e2b.ConnectionConfig(domain='kruise.test')"
     )
@@ -81,7 +81,7 @@ def test_an_sdk_that_is_imported_already_builds_no_client_without_wrapt() -> Non
         "import os, sys, e2b\n"
         "os.environ['KRUISE_E2B_PATCH'] = '1'\n"
         "sys.modules['wrapt'] = None\n"
-        "from kruise_autopatch.startup import install; install()\n"
+        "from kruise_autopatch.start_up import install; install()\n"
         "print('start-up went on', flush=True)\n"
         "e2b.ConnectionConfig(domain='kruise.test')"
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 
 class Sandbox:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 
 def test_create_replies_the_servers_fields(api: httpx.Client, manager: LocalManager) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 from .clients import Sandbox, bound, envelopes
 

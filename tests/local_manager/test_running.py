@@ -14,11 +14,11 @@ import httpx
 import psutil
 import pytest
 
-from kruise_autopatch.local import LocalManager, LocalManagerError
+from kruise_autopatch_local import LocalManager, LocalManagerError
 
 from .clients import Sandbox
 
-COMMAND = [sys.executable, "-m", "kruise_autopatch.local"]
+COMMAND = [sys.executable, "-m", "kruise_autopatch_local"]
 
 
 def create(url: str) -> Any:
@@ -96,7 +96,7 @@ connection.getresponse().read()
 
 def test_the_server_ends_with_the_process_that_started_it() -> None:
     code = (
-        "import os; from kruise_autopatch.local import LocalManager;"
+        "import os; from kruise_autopatch_local import LocalManager;"
         "m = LocalManager(request_log=False);"
         "print(m._process.pid, flush=True); os._exit(1)"
     )

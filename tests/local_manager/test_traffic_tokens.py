@@ -12,7 +12,7 @@ import httpx
 import pytest
 from serving import Handler, Server
 
-from kruise_autopatch.local import LocalManager, LocalManagerError
+from kruise_autopatch_local import LocalManager, LocalManagerError
 
 HEADER = "e2b-traffic-access-token"
 PROTECTED = "security.agents.kruise.io/enable-jwt-auth"

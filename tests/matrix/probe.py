@@ -21,7 +21,7 @@ import loopback
 import loopback_tls
 from surfaces import proxies
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 from matrix.environments import PROGRAM
 
 MODES = ("sync", "async")

@@ -17,7 +17,7 @@ import pseudo_terminal
 import pyte
 from PIL import Image, ImageDraw, ImageFont
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 

@@ -75,7 +75,7 @@ def test_a_server_with_options_replaces_the_usual_one(tmp_path: Path) -> None:
     source = """
 import pytest
 from e2b import Sandbox
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 @pytest.fixture(scope="session")
 def kruise_autopatch_server():
@@ -149,5 +149,5 @@ def test_modules():
 
     assert modules() - modules("-p", "no:kruise_autopatch") == {
         "kruise_autopatch",
-        "kruise_autopatch.pytest_plugin",
+        "kruise_autopatch_local.pytest_plugin",
     }

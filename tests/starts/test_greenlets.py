@@ -8,7 +8,7 @@ import fresh
 import pytest
 from programs import ON, PRIVATE, URL
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 # eventlet says at each import that it is retired.
 PATCHING = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from programs import PRIVATE, URL, output
-from serving import eventually, free_port, get, running
+from web_servers import eventually, free_port, get, running
 
 # Each process that imports it leaves a file named after itself, with where its clients lead.
 APPLICATION = f"""

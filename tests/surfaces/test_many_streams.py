@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fresh
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 # More than the 200 connections that e2b 2.56 and newer allow for each address.
 STREAMS = 230

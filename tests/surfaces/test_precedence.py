@@ -5,7 +5,7 @@ from __future__ import annotations
 import fresh
 import pytest
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_API_KEY": "k"}
 

@@ -14,7 +14,7 @@ import fresh
 import pytest
 from surfaces.tables import ANSWERS, GROUPS, REQUESTS, RESULTS, SINCE, SYNC_ONLY, URLS, Conversation
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 PROGRAM = Path(__file__).with_name("conversation.py")
 

@@ -11,7 +11,7 @@ from typing import Any
 import fresh
 import pytest
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 PROGRAM = Path(__file__).with_name("every_request.py")
 HEADER = "e2b-traffic-access-token"

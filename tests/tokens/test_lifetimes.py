@@ -9,7 +9,7 @@ from typing import Any
 import fresh
 import pytest
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 PROGRAM = Path(__file__).with_name("rotation.py")
 
@@ -17,7 +17,7 @@ PROGRAM = Path(__file__).with_name("rotation.py")
 PREAMBLE = """
 import asyncio, inspect, json, os, sys
 from kruise_autopatch import encode_api_key, patch_e2b, unpatch_e2b
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 patch_e2b(https=False)
 from e2b import AsyncSandbox, ConnectionConfig, Sandbox
 C = {"sync": Sandbox, "async": AsyncSandbox}[MODE]

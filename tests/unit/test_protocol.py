@@ -6,7 +6,8 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 
-from kruise_autopatch import protocol, urls
+from kruise_autopatch import protocol
+from kruise_autopatch.protocol import written as urls
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from urllib.parse import quote, urljoin, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kruise_autopatch import protocol, urls
+from kruise_autopatch import protocol
+from kruise_autopatch.protocol import written as urls
 
 labels = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 hosts = st.one_of(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kruise_autopatch import ConfigurationError, routing
-from kruise_autopatch.routing import Explicit, Route
+from kruise_autopatch import ConfigurationError
+from kruise_autopatch.patches import route as routing
+from kruise_autopatch.patches.route import Explicit, Route
 from kruise_autopatch.settings import Settings
 
 HTTP = Settings(https=False)

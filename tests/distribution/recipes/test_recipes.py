@@ -19,7 +19,7 @@ import pytest
 import yaml
 from environments import Environment, copy_libraries, virtual_environment
 
-from kruise_autopatch.local import LocalManager
+from kruise_autopatch_local import LocalManager
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 RECIPES = CHECKOUT / "examples" / "ci"

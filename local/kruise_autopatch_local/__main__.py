@@ -1,4 +1,4 @@
-"""`python -m kruise_autopatch.local`: the local sandbox-manager on the command line."""
+"""`python -m kruise_autopatch_local`: the local sandbox-manager on the command line."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m kruise_autopatch.local",
+        prog="python -m kruise_autopatch_local",
         description="A local sandbox-manager that speaks OpenKruise Agents' private E2B "
         "protocol. It isolates nothing: sandboxes are directories and processes of yours.",
     )

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kruise_autopatch import protocol, settings
 from kruise_autopatch.api_keys import decode_api_key, encode_api_key
-from kruise_autopatch.cli.censor import SECRETS
-from kruise_autopatch.cli.findings import Finding, State, divided
+from kruise_autopatch.cli.doctor.censor import SECRETS
+from kruise_autopatch.cli.doctor.findings import Finding, State, divided
 from kruise_autopatch.errors import ConfigurationError
 from kruise_autopatch.settings import Variable
 

@@ -13,7 +13,7 @@ import warnings
 from importlib.util import find_spec
 from typing import Any
 
-from kruise_autopatch import activation, finder, settings, startup, versions
+from kruise_autopatch import PACKAGES, activation, commands, settings, start_up, versions
 from kruise_autopatch.errors import ConfigurationError
 
 # Stands for the id of a sandbox in the URLs that are shown.
@@ -30,8 +30,8 @@ def main() -> None:
 def report() -> dict[str, Any]:
     """What is installed, how it looks natively, and what patching does to it."""
     # Whatever has begun at start-up: here the order is ours.
-    finder.stop_waiting()
-    packages = {name: _imported(name) for name in startup.PACKAGES if find_spec(name) is not None}
+    start_up.stop_waiting()
+    packages = {name: _imported(name) for name in PACKAGES if find_spec(name) is not None}
     native = _urls() if "e2b" in sys.modules else {}
     os.environ[settings.PATCH.name] = "1"
     for name, package in packages.items():
@@ -59,7 +59,7 @@ def _imported(name: str) -> dict[str, Any]:
 
 
 def _patch(name: str, package: dict[str, Any]) -> None:
-    before = set(activation.status().patches)
+    before = set(commands.status().patches)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -71,7 +71,7 @@ def _patch(name: str, package: dict[str, Any]) -> None:
     for warning in caught:
         if "kruise-autopatch" in str(warning.message):
             package["problem"] = str(warning.message)
-    package["points"] = [p for p in activation.status().patches if p not in before]
+    package["points"] = [p for p in commands.status().patches if p not in before]
 
 
 def _urls() -> dict[str, str]:

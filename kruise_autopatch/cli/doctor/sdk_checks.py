@@ -6,18 +6,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kruise_autopatch import versions
-from kruise_autopatch.cli.child import ChildFailed, ask, package_root
-from kruise_autopatch.cli.findings import Finding
+from kruise_autopatch import PACKAGES, versions
+from kruise_autopatch.cli.doctor.child import ChildFailed, ask, package_root
+from kruise_autopatch.cli.doctor.findings import Finding
 from kruise_autopatch.protocol import parse_api_url
-from kruise_autopatch.startup import PACKAGES
 
 _PROBE = """
 try:
     import kruise_autopatch
 except ImportError:
     sys.path.append(sys.argv[1])
-from kruise_autopatch.cli.sdk_probe import main
+from kruise_autopatch.cli.doctor.sdk_probe import main
 main()
 """
 

@@ -52,7 +52,7 @@ class LocalManager:
         self._directory = tempfile.TemporaryDirectory(prefix="kruise-local-log-")
         self._log = os.path.join(self._directory.name, "requests.jsonl") if request_log else None
         self._outage = os.path.join(self._directory.name, "token-outage")
-        command = [python, "-m", "kruise_autopatch.local", "--exit-with-stdin"]
+        command = [python, "-m", "kruise_autopatch_local", "--exit-with-stdin"]
         for option, value in (
             ("--api-key", api_key),
             ("--e2b-domain", e2b_domain),

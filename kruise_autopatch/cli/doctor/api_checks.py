@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from kruise_autopatch import protocol
-from kruise_autopatch.cli.findings import Finding, State
-from kruise_autopatch.cli.network_checks import (
+from kruise_autopatch.cli.doctor.findings import Finding, State
+from kruise_autopatch.cli.doctor.network_checks import (
     USE_HTTPS,
     Endpoint,
     Reach,

@@ -11,23 +11,28 @@ interpreter's end, which then takes ``os`` apart by hand, at a third of the whol
 
 import sys
 
+from kruise_autopatch import GATED, OFF, PACKAGES
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
 
-# How a switch is spelled that is off; compared without case and surrounding space.
-OFF = ("0", "false", "no", "off", "")
-
-# The top-level packages of the three SDK distributions.
-PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
-# The modules whose classes every client of the SDK begins with.
-GATED = ("e2b.connection_config", "e2b.volume.connection_config")
-
+    # What is done with a package of the SDK that has just been executed. If it raises, the import
+    # fails.
+    FollowUp = Callable[[ModuleType], None]
 
 _THIS = sys.modules[__name__]
+
+
+def _nothing(package):
+    # type: (ModuleType) -> None
+    """Stands for a follow-up that nobody has handed over yet."""
+
+
+_follow_up = _nothing  # type: FollowUp
 
 
 class _MetaPath(list):  # type: ignore[type-arg]
@@ -48,8 +53,8 @@ def find_spec(fullname, path=None, target=None):
     """The import system's question (PEP 451); ``target`` is given on reload only.
 
     Everything is left to the other finders, what is watched by way of
-    :mod:`kruise_autopatch.finder`. That is loaded only then, so a program that never imports the
-    SDK pays for three comparisons per import.
+    :mod:`kruise_autopatch.start_up.loader`. That is loaded only then, so a program that never
+    imports the SDK pays for three comparisons per import.
     """
     if sys.meta_path[0] is not _THIS:
         _go_first()
@@ -58,14 +63,14 @@ def find_spec(fullname, path=None, target=None):
         or fullname in GATED
         or (target is not None and fullname.partition(".")[0] in PACKAGES)
     ):
-        import kruise_autopatch.finder as finder
+        import kruise_autopatch.start_up.loader as loader
 
-        return finder.find_watched(fullname, path, target)
+        return loader.find_watched(_THIS, fullname, path, target, _follow_up)
     return None
 
 
-def install():
-    # type: () -> None
+def install(follow_up):
+    # type: (FollowUp) -> None
     """Wait for the E2B SDK, if ``KRUISE_E2B_PATCH`` is set and not off.
 
     Called twice per process in virtual environments of many CPython releases (gh-75723), so it
@@ -74,16 +79,36 @@ def install():
     """
     import os
 
-    if os.environ.get("KRUISE_E2B_PATCH", "").strip().lower() in OFF:
+    if os.environ.get("KRUISE_E2B_PATCH", "").strip().lower() in OFF or is_waiting():
         return
-    if _THIS in sys.meta_path:
-        return
-    sys.meta_path = _MetaPath([_THIS, *sys.meta_path])
+    sys.meta_path = _MetaPath(sys.meta_path)
+    wait(follow_up)
     if not sys.modules.keys().isdisjoint(PACKAGES):
         # Another start-up file imported the SDK before us.
-        import kruise_autopatch.hook as hook
+        import kruise_autopatch.start_up.loader as loader
 
-        hook.attend_loaded_packages()
+        loader.attend_loaded(follow_up)
+
+
+def wait(follow_up):
+    # type: (FollowUp) -> None
+    """Put the finder first on ``sys.meta_path``."""
+    global _follow_up
+    _follow_up = follow_up
+    sys.meta_path.insert(0, _THIS)
+
+
+def is_waiting():
+    # type: () -> bool
+    """Whether the finder is on ``sys.meta_path``."""
+    return _THIS in sys.meta_path
+
+
+def stop_waiting():
+    # type: () -> None
+    """Take the finder off ``sys.meta_path`` again."""
+    if is_waiting():
+        sys.meta_path.remove(_THIS)
 
 
 def _go_first():
@@ -92,9 +117,10 @@ def _go_first():
     finders = sys.meta_path
     # Whoever asks the finders one by one is at this one, and goes on behind it.
     if _THIS in finders:
-        finders[:] = [_THIS, *(finder for finder in finders if finder is not _THIS)]
+        others = [finder for finder in finders if finder is not _THIS]
+        finders[:] = [_THIS, *others]
     if "e2b" in sys.modules:
         # Perhaps imported while another one was first.
-        import kruise_autopatch.hook as hook
+        import kruise_autopatch.start_up.loader as loader
 
-        hook.close_loaded()
+        loader.close_loaded(_follow_up)

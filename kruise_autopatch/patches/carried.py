@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kruise_autopatch.routing import Route
+from kruise_autopatch.patches.route import Route
 
 _ATTRIBUTE = "_kruise_route"
 KEEPER = "_kruise_traffic"

@@ -11,8 +11,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Literal
 
-import kruise_autopatch.gates as gates
-
 try:
     from wrapt import FunctionWrapper
     from wrapt import ObjectProxy as ObjectProxy
@@ -94,7 +92,7 @@ class Patch:
 
     def _function(self, native: Any, wrapper: Wrapper) -> Any:
         # If somebody has wrapped ours by the time it is undone, it stays in place, disabled.
-        return gates.marked(FunctionWrapper(native, wrapper, enabled=lambda: self._active))
+        return FunctionWrapper(native, wrapper, enabled=lambda: self._active)
 
     def covers(self, other: Patch) -> bool:
         """Whether this patch is of the same attribute, and still in place."""
@@ -172,12 +170,15 @@ class PatchSet:
         self._states.clear()
 
 
-def resolve(points: Sequence[PatchPoint]) -> Resolution:
-    """Find the attributes of ``points``, importing their modules; changes nothing."""
+def resolve(points: Sequence[PatchPoint], native: Callable[[Any], Any]) -> Resolution:
+    """Find the attributes of ``points``, importing their modules; changes nothing.
+
+    :param native: gives the attribute itself where something stands before it for the moment
+    """
     resolution = Resolution()
     for point in points:
         try:
-            patch = _find(point)
+            patch = _find(point, native)
         except UnusablePoint as problem:
             resolution.problems.append(str(problem))
             resolution.states[point.name] = f"unusable: {problem}"
@@ -202,7 +203,7 @@ def bind(
         raise
 
 
-def _find(point: PatchPoint) -> Patch | None:
+def _find(point: PatchPoint, behind: Callable[[Any], Any]) -> Patch | None:
     """The patch of a point; ``None`` if it may be absent and is."""
     try:
         owner: Any = import_module(point.module)
@@ -215,8 +216,7 @@ def _find(point: PatchPoint) -> Patch | None:
     *path, attribute = point.path.split(".")
     for step in path:
         owner = getattr(owner, step, None)
-    # As long as the SDK is being imported, a gate is what is there.
-    native = gates.native(_static_attribute(owner, attribute))
+    native = behind(_static_attribute(owner, attribute))
     if point.adds and owner is not None:
         return Patch(owner, attribute, native, point)
     if native is None:

@@ -1,6 +1,6 @@
 """The doctor's report in a terminal: under headings, wrapped to its width, coloured if it can be.
 
-In a log a finding is one line instead: :func:`kruise_autopatch.cli.findings.line`.
+In a log a finding is one line instead: :func:`kruise_autopatch.cli.doctor.findings.line`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
-from kruise_autopatch.cli.findings import Finding, State, counted, succeeded
+from kruise_autopatch.cli.doctor.findings import Finding, State, counted, succeeded
 
 _MARKS: Mapping[State, str] = {
     "ok": "\N{CHECK MARK}",

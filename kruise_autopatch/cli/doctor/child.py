@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import kruise_autopatch
+
 # Seconds; to import an SDK on a cold disk takes a few.
 _PATIENCE = 120
 
@@ -26,7 +28,8 @@ class ChildFailed(Exception):
 
 def package_root() -> str:
     """The directory that holds this package; a file, if that is a zip archive."""
-    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    (directory,) = kruise_autopatch.__path__
+    return os.path.dirname(os.path.abspath(directory))
 
 
 def ask(code: str, environment: Mapping[str, str], *arguments: str) -> tuple[Any, str]:

@@ -10,32 +10,32 @@ from __future__ import annotations
 import functools
 import sys
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import kruise_autopatch.startup as startup
+from kruise_autopatch import GATED
+
+if TYPE_CHECKING:
+    from kruise_autopatch.start_up import FollowUp
 
 _NATIVE = "__kruise_native__"
-# wrapt keeps what begins with _self_ on the wrapper.
-_PATCHED = "_self_kruise_patched"
 
-# By the modules of startup.GATED.
-_CLASSES = dict(zip(startup.GATED, ("ConnectionConfig", "VolumeConnectionConfig")))
+_CLASSES = dict(zip(GATED, ("ConnectionConfig", "VolumeConnectionConfig")))
 
-# The gates that have not been opened: the classes that they belong to.
-_closed: list[type] = []
+# The classes that need no gate (any more): what follows the import of e2b has been done with them.
+_settled: list[type] = []
 
 
-def close(module: ModuleType) -> None:
-    """Put a gate before the class of a module of ``startup.GATED``, if it is native."""
+def close(module: ModuleType, follow_up: FollowUp) -> None:
+    """Put a gate before the class of a module of ``GATED``, unless it is settled."""
     owner: Any = getattr(module, _CLASSES[module.__name__], None)
     native = vars(owner).get("__init__") if owner is not None else None
     # A release without it has no patch point either, and is refused for that.
-    if native is None or is_gate(native) or hasattr(native, _PATCHED):
+    if native is None or is_gate(native) or owner in _settled:
         return
 
     @functools.wraps(native)
     def gate(self: Any, *args: Any, **kwargs: Any) -> None:
-        _wait_for_patch()
+        _wait_for_patch(follow_up)
         if vars(owner)["__init__"] is gate:
             raise ImportError(
                 "kruise-autopatch is on, but a client is built while e2b is still being imported,"
@@ -45,23 +45,26 @@ def close(module: ModuleType) -> None:
 
     setattr(gate, _NATIVE, native)
     owner.__init__ = gate
-    _closed.append(owner)
 
 
-def _wait_for_patch() -> None:
+def _wait_for_patch(follow_up: FollowUp) -> None:
     """Return when e2b has been imported and patched; raise what keeps it from that."""
     import e2b
 
-    if not getattr(e2b.__spec__, "_initializing", False):
-        from kruise_autopatch.hook import patch
-
-        patch(sys.modules["e2b"])
+    if not _is_initializing(e2b):
+        follow(e2b, follow_up)
 
 
-def marked(wrapper: Any) -> Any:
-    """A wrapper of a patch, made known as one: no gate is ever put before it."""
-    setattr(wrapper, _PATCHED, True)
-    return wrapper
+def follow(package: ModuleType, follow_up: FollowUp) -> None:
+    """Do what follows the import of a package of the SDK; unless that raises, open the gates."""
+    follow_up(package)
+    e2b = sys.modules.get("e2b")
+    if package is e2b or not _is_initializing(e2b):
+        settle()
+
+
+def _is_initializing(module: ModuleType | None) -> bool:
+    return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 
 def is_gate(attribute: Any) -> bool:
@@ -73,15 +76,16 @@ def native(attribute: Any) -> Any:
     return getattr(attribute, _NATIVE, attribute)
 
 
-def open_all() -> None:
+def settle() -> None:
     """Put the native attributes back where no patch has taken a gate's place.
 
     Not those of classes that an import which failed has left behind: nobody will patch them.
     """
-    for owner in list(_closed):
+    for name, class_name in _CLASSES.items():
+        owner = getattr(sys.modules.get(name), class_name, None)
+        if owner is None or owner in _settled:
+            continue
         attribute = vars(owner).get("__init__")
         if is_gate(attribute):
-            if getattr(sys.modules.get(owner.__module__), owner.__name__, None) is not owner:
-                continue
-            owner.__init__ = native(attribute)  # type: ignore[misc]
-        _closed.remove(owner)
+            owner.__init__ = native(attribute)
+        _settled.append(owner)

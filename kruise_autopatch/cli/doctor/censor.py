@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 from kruise_autopatch.api_keys import decode_api_key, encode_api_key
 from kruise_autopatch.errors import ConfigurationError
-from kruise_autopatch.urls import USER_INFORMATION
+from kruise_autopatch.protocol.written import USER_INFORMATION
 
 # Variables whose values are never shown.
 SECRETS = ("E2B_API_KEY", "E2B_ACCESS_TOKEN")

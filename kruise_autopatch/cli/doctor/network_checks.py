@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from kruise_autopatch.cli.findings import Finding
+from kruise_autopatch.cli.doctor.findings import Finding
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from kruise_autopatch.local import LocalManager
+    from . import LocalManager
 
 # Each of them would lead the SDK past the local sandbox-manager.
 _ELSEWHERE = (
@@ -52,7 +52,7 @@ class LocalServer:
 @pytest.fixture(scope="session")
 def kruise_autopatch_server() -> Iterator[LocalManager]:
     """The local sandbox-manager of this run. Override it to give ``LocalManager`` options."""
-    from kruise_autopatch.local import LocalManager, LocalManagerError
+    from . import LocalManager, LocalManagerError
 
     try:
         manager = LocalManager()
@@ -94,8 +94,7 @@ def _lead_to(server: LocalServer, variables: pytest.MonkeyPatch) -> None:
 @contextmanager
 def _patched(https: bool, before: Mapping[str, str]) -> Iterator[None]:
     """Patch the SDK, imported or not, and leave it as it was with the variables ``before``."""
-    from kruise_autopatch import settings
-    from kruise_autopatch.activation import patch_e2b, status, unpatch_e2b
+    from kruise_autopatch import patch_e2b, settings, status, unpatch_e2b
 
     previous = status()
     patch_e2b(https=https)

@@ -15,7 +15,7 @@ _HERE = os.path.normcase(os.path.dirname(os.path.abspath(__file__)))
 _OLDEST = (3, 9)
 
 
-# As in kruise_autopatch.startup, which may be what is damaged.
+# As in kruise_autopatch.start_up, which may be what is damaged.
 _OFF = ("0", "false", "no", "off", "")
 _PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
 
@@ -42,7 +42,7 @@ def _start_up():
     if sys.version_info < _OLDEST or switch in _OFF:
         return
     try:
-        _find_startup().install()
+        _find_package().start()
     except Exception as error:
         reason = type(error).__name__ + ": " + str(error)
         sys.meta_path.insert(0, _Refusal(reason))
@@ -50,20 +50,20 @@ def _start_up():
             sys.stderr.write("kruise-autopatch: not active (" + reason + ")\n")
 
 
-def _find_startup():
+def _find_package():
     try:
-        import kruise_autopatch.startup as startup
+        import kruise_autopatch
     except ImportError:
         # Installed elsewhere: not in an environment of this interpreter, nor on its path.
-        root = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
+        root = os.path.dirname(os.path.dirname(_HERE))
         sys.path.append(root)
         try:
-            import kruise_autopatch.startup as startup
-            from kruise_autopatch.cli import borrowing
+            import kruise_autopatch
+            from kruise_autopatch.start_up import borrowing
         finally:
             sys.path.remove(root)
         borrowing.install(root)
-    return startup
+    return kruise_autopatch
 
 
 def _hand_over():

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from kruise_autopatch import protocol, routing, settings
-from kruise_autopatch.cli import sdk_checks, start_up_checks, variable_checks
-from kruise_autopatch.cli.api_checks import Network
-from kruise_autopatch.cli.censor import Censor
-from kruise_autopatch.cli.findings import Finding
+from kruise_autopatch import protocol, settings
+from kruise_autopatch.cli.doctor import sdk_checks, start_up_checks, variable_checks
+from kruise_autopatch.cli.doctor.api_checks import Network
+from kruise_autopatch.cli.doctor.censor import Censor
+from kruise_autopatch.cli.doctor.findings import Finding
 from kruise_autopatch.errors import ConfigurationError
+from kruise_autopatch.patches.route import Explicit, choose
 
 
 def examine(environment: Mapping[str, str], *, offline: bool, timeout: float) -> Iterator[Finding]:
@@ -47,11 +48,11 @@ def _examine(
 
 def _api_url_without_sdk(environment: Mapping[str, str]) -> str | None:
     """The URL that a client would have, if the SDK were here."""
-    explicit = routing.Explicit(
+    explicit = Explicit(
         domain=environment.get("E2B_DOMAIN"), api_url=environment.get("E2B_API_URL")
     )
     try:
-        route = routing.choose(settings.from_environment(environment), explicit)
+        route = choose(settings.from_environment(environment), explicit)
     except ConfigurationError:
         return None
     return explicit.api_url or (route.api_url if route else None)

@@ -9,15 +9,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kruise_autopatch.cli.child import ChildFailed, ask, last_line, package_root
-from kruise_autopatch.cli.findings import Finding
+from kruise_autopatch.cli.doctor.child import ChildFailed, ask, last_line, package_root
+from kruise_autopatch.cli.doctor.findings import Finding
 from kruise_autopatch.cli.run import INJECTED
 
 START_UP_FILE = "kruise_autopatch.pth"
 # What is shipped, to the byte.
 START_UP_LINE = (
-    'import os; os.environ.get("KRUISE_E2B_PATCH")'
-    ' and __import__("kruise_autopatch.startup").startup.install()\n'
+    'import os; os.environ.get("KRUISE_E2B_PATCH") and __import__("kruise_autopatch").start()\n'
 )
 
 _REINSTALL = "run pip install --force-reinstall kruise-autopatch."
@@ -27,7 +26,7 @@ _OTHER_WAYS = (
 )
 _WITHOUT_SITE = "leave -S out, or call kruise_autopatch.patch_e2b() in the program."
 
-_RUNS_HOOK = "import json; print(json.dumps('kruise_autopatch.startup' in sys.modules))"
+_RUNS_HOOK = "import json; print(json.dumps('kruise_autopatch.start_up' in sys.modules))"
 
 
 def check(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -81,7 +80,7 @@ def _is_injected(environment: Mapping[str, str]) -> bool:
 
 
 def _is_injection(entry: str) -> bool:
-    tail = os.path.join("kruise_autopatch", "cli", "injected")
+    tail = os.path.join("kruise_autopatch", "injected")
     return entry == INJECTED or os.path.normpath(entry).endswith(tail)
 
 

@@ -1,0 +1,97 @@
+"""What is done by hand: :func:`patch_e2b`, :func:`unpatch_e2b`, :func:`status`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import kruise_autopatch.activation as activation
+import kruise_autopatch.log as log
+import kruise_autopatch.settings as settings
+import kruise_autopatch.start_up as start_up
+import kruise_autopatch.start_up.gates as gates
+from kruise_autopatch import PACKAGES
+from kruise_autopatch.settings import Settings
+
+
+class PointState(NamedTuple):
+    """What became of one patch point: ``applied`` or ``absent`` (not in this SDK release)."""
+
+    name: str
+    state: str
+
+
+class Status(NamedTuple):
+    """Whether the SDK of this process is patched, by whom, and with which settings."""
+
+    enabled: bool
+    # "environment" or "patch_e2b"; None while off.
+    source: str | None
+    # None while off, and while e2b has not been imported: only then are the variables read.
+    settings: Settings | None
+    patches: Sequence[PointState]
+    sdk_imported: bool
+
+    def __str__(self) -> str:
+        if not self.enabled:
+            return "kruise-autopatch: off"
+        if not self.patches:
+            waiting = "the imported e2b is not patched" if self.sdk_imported else "waiting for e2b"
+            return f"kruise-autopatch: on, {waiting}"
+        head = f"kruise-autopatch: on, by {self.source}, {self.settings}"
+        return "\n".join([head, *(f"  {patch.name}: {patch.state}" for patch in self.patches)])
+
+
+def patch_e2b(https: bool = True, validate_key: bool = False) -> None:
+    """Move the E2B SDK of this process to the private protocol, now and in later imports.
+
+    No variable is needed at the call, and none is changed; called again, the last call wins.
+
+    :param https: ``False`` for plain http, as inside a cluster
+    :param validate_key: ``True`` keeps the SDK's own check of the API key's form
+        (e2b 2.25.0 to 2.45.1)
+    :raises ModuleNotFoundError: e2b is not installed
+    :raises IncompatibleSDKError: a patch point is missing in the installed SDK
+    :raises ConfigurationError: a ``KRUISE_E2B_*`` variable has a bad value
+    """
+    chosen = settings.for_call(os.environ, https=https, validate_key=validate_key)
+    log.configure(chosen.log)
+    previous = activation.decide(chosen, "patch_e2b")
+    already_waiting = start_up.is_waiting()
+    if not already_waiting:
+        start_up.wait(activation.on_import)
+    try:
+        import e2b  # noqa: F401
+
+        for package in PACKAGES:
+            if package in sys.modules:
+                gates.follow(sys.modules[package], activation.on_import)
+    except BaseException:
+        if not already_waiting:
+            start_up.stop_waiting()
+            gates.settle()
+        activation.decide(*previous)
+        raise
+
+
+def unpatch_e2b() -> None:
+    """Put every attribute of the SDK back, and patch nothing more in this process.
+
+    Drop the objects that were built in the meantime: the URLs they keep are private, those they
+    compute are native again.
+    """
+    start_up.stop_waiting()
+    activation.decide(None, None)
+    gates.settle()
+
+
+def status() -> Status:
+    """What is patched, where, and with which settings."""
+    state = activation.current()
+    waiting = state.source == "environment" and start_up.is_waiting()
+    enabled = state.settings is not None or waiting
+    source = state.source if enabled else None
+    patches = tuple(PointState(*point) for point in state.points.items())
+    return Status(enabled, source, state.settings, patches, "e2b" in sys.modules)
