@@ -28,9 +28,7 @@ GATED = ("e2b.connection_config", "e2b.volume.connection_config")
 def start():
     # type: () -> None
     """What ``kruise_autopatch.pth`` calls at each start of Python; never renamed, never raises."""
-    import kruise_autopatch.start_up as start_up
-
-    start_up.install(_on_import)
+    _room("start_up").install(_on_import)
 
 
 def _on_import(package):
@@ -41,9 +39,13 @@ def _on_import(package):
 
 def __getattr__(name):
     # type: (str) -> Any
-    import kruise_autopatch.public as public
+    return _room("public").find(name)
 
-    return public.find(name)
+
+def _room(name):
+    # type: (str) -> Any
+    """By name: everything here stands on this module, and so it imports nothing of it."""
+    return __import__(f"kruise_autopatch.{name}", fromlist=["name"])
 
 
 def __dir__():
