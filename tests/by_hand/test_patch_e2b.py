@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import fresh
 import pytest
+
+from support import fresh
 
 IMPORTS = ["kruise_autopatch", "kruise_agents.e2b"]
 

@@ -10,13 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import doctoring
-import fresh
 import pytest
-from installations import copy_of_ours
 
+from cli import doctoring
 from kruise_autopatch.cli.run import INJECTED
 from kruise_autopatch.start_up import PACKAGES
+from support import fresh
+from support.installations import copy_of_ours
 
 RUN = ("-m", "kruise_autopatch", "run")
 

@@ -9,12 +9,12 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import loopback
 import pytest
 
 from deploy import contained
 from deploy.contained import Container, Mount, NotAllowed
 from deploy.prepare import OWN_WRAPT
+from support import loopback
 
 DOMAIN = {"E2B_DOMAIN": "kruise.test"}
 ON = {**DOMAIN, "KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import fresh
 import pytest
+
+from support import fresh
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
 PRIVATE = "http://kruise.test/kruise/api"

@@ -1,4 +1,4 @@
-"""Reach nothing but this machine: python loopback.py [--hook] COMMAND [ARGUMENT ...]
+"""Reach nothing but this machine: python support/loopback.py [--hook] COMMAND [ARGUMENT ...]
 
 On Linux the command gets a network namespace with a loopback interface alone, so the kernel
 enforces it, for the sockets of Rust and C libraries too, and counts every attempt to look a name
@@ -58,7 +58,7 @@ def guard() -> str:
     """The guard in force, for people."""
     value = os.environ.get(_GUARD)
     if value is None:
-        return "none: run the tests with tox, or with python tests/loopback.py pytest"
+        return "none: run the tests with tox, or with python tests/support/loopback.py pytest"
     return _NAMESPACE if value == _NAMESPACE else f"audit hook, without Rust's sockets ({value})"
 
 

@@ -1,4 +1,4 @@
-"""The guard where no network namespace can be had: see tests/loopback.py."""
+"""The guard where no network namespace can be had: see tests/support/loopback.py."""
 
 import os
 import sys

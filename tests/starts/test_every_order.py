@@ -10,8 +10,9 @@ import itertools
 import json
 from typing import Any
 
-import fresh
 import pytest
+
+from support import fresh
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
 PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")

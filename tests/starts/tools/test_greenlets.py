@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import fresh
 import pytest
-from programs import ON, PRIVATE, URL
 
 from kruise_autopatch_local import LocalManager
+from support import fresh
+from support.programs import ON, PRIVATE, URL
 
 # eventlet says at each import that it is retired.
 PATCHING = {

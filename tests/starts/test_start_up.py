@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import fresh
 import pytest
+
+from support import fresh
 
 ON = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "kruise.test"}
 

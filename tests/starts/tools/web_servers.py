@@ -13,8 +13,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import fresh
-from programs import ON
+from support import fresh
+from support.programs import ON
 
 # Seconds. Far above what any of these servers needs, so that only a hang meets it.
 _PATIENCE = 90

@@ -1,11 +1,12 @@
-"""Copies of the checkout, for what would leave litter in it."""
+"""The checkout, and copies of it for what would leave litter in it."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+CHECKOUT = Path(__file__).resolve().parents[2]
+TESTS = CHECKOUT / "tests"
 
 _NOT_SOURCE = (".git", ".tox", ".venv", ".*_cache", "__pycache__", "build", "dist", "*.egg-info")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import fresh
 import pytest
-from cli.installations import SITE_PACKAGES, Environment
-from programs import ON, PRIVATE, URL
+
+from support import fresh
+from support.installations import SITE_PACKAGES, Environment
+from support.programs import ON, PRIVATE, URL
 
 # In the order in which Python runs them: by name. Ours is kruise_autopatch.pth.
 NAMES = ["aa_other.pth", "zz_other.pth"]

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import loopback
+from support import loopback
 
 # Seconds. Far above what any of these programs needs, so that only a hang meets it.
 _PATIENCE = 180

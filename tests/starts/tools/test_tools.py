@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import fresh
 import pytest
 from jupyter_client.manager import KernelManager
-from programs import ON, PRIVATE, URL, output, script
+
+from support import fresh
+from support.programs import ON, PRIVATE, URL, output, script
 
 PROGRAM = f"print({URL})\n"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from programs import PRIVATE, URL, output
-from web_servers import eventually, free_port, get, running
+
+from starts.tools.web_servers import eventually, free_port, get, running
+from support.programs import PRIVATE, URL, output
 
 # Each process that imports it leaves a file named after itself, with where its clients lead.
 APPLICATION = f"""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import fresh
 import pytest
-import sdks
+
+from support import fresh, sdks
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
 CLIENT = "import e2b; e2b.ConnectionConfig()"

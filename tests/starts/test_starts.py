@@ -8,8 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import fresh
 import pytest
+
+from support import fresh
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
 PRIVATE = "http://kruise.test/kruise/api"
