@@ -14,9 +14,9 @@ from typing import NamedTuple
 import uvicorn
 
 from .app import App
+from .data_plane.traffic_tokens import TrafficTokens
 from .request_log import RequestLog
-from .sandboxes import Sandboxes
-from .traffic_tokens import TrafficTokens
+from .sandbox.sandboxes import Sandboxes
 
 
 class Options(NamedTuple):
