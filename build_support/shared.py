@@ -1,7 +1,7 @@
-"""What ``kruise-autopatch`` and ``kruise-autopatch-local`` share: their version, and this directory.
+"""What ``kruise-autopatch`` and ``kruise-autopatch-local`` share: a version, and their build.
 
-The second is built from a directory of its own, and its sdist from nothing else; so that sdist takes
-along what lies outside.
+The second is built in a directory of its own, and from its sdist where there is nothing else. So
+that sdist takes along what lies above it in the checkout.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from build_support import reproducible
 ROOT = Path(__file__).resolve().parent.parent
 
 _VERSION = "kruise_autopatch/_version.py"
-_SHARED = (_VERSION, "build_support/reproducible.py", "build_support/shared.py")
+_SHARED = (
+    _VERSION,
+    "build_support/__init__.py",
+    "build_support/reproducible.py",
+    "build_support/shared.py",
+)
 
 
 def version() -> str:

@@ -68,8 +68,8 @@ def _build(source: Path, directory: Path) -> None:
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(
-            f"{done.stdout}{done.stderr}There is no wheel of {source.name}; it needs setuptools 70.1"
-            " or newer here: python -m pip install setuptools"
+            f"{done.stdout}{done.stderr}error: there is no wheel. If setuptools is missing, or"
+            " older than 70.1: pip install --upgrade setuptools"
         )
 
 

@@ -1,13 +1,13 @@
-"""What setup.cfg cannot say: the version, and what is built with the means of the whole checkout."""
+"""What setup.cfg cannot say: the version, what names it, and how the archives are written."""
 
 import sys
 from pathlib import Path
 
 from setuptools import setup
 
-HERE = Path(__file__).resolve().parent
-# In an sdist, what lies above in the checkout lies here.
-sys.path.insert(0, str(HERE if (HERE / "build_support").is_dir() else HERE.parent))
+# What lies above in the checkout lies here in an sdist.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from build_support.reproducible import Wheel
 from build_support.shared import Sdist, version
