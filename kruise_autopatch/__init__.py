@@ -1,8 +1,7 @@
 """Move every URL of E2B's Python SDK to OpenKruise Agents' private, single-host protocol.
 
 This package is imported at interpreter start-up, so it imports nothing itself: the names of
-``kruise_autopatch.public`` are loaded on first use (PEP 562). pytest would warn, in every run, that
-it cannot rewrite a package that start-up has imported; so to pytest we say PYTEST_DONT_REWRITE.
+``kruise_autopatch.public`` are loaded on first use (PEP 562).
 
 What is loaded with the SDK imports its neighbours as ``import kruise_autopatch.X as X``: the other
 form would ask ``__getattr__`` for each of them.
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from kruise_autopatch._version import __version__
     from kruise_autopatch.public import *
 
 # How a switch is spelled that is off; compared without case and surrounding space.

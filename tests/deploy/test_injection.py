@@ -98,8 +98,8 @@ def test_switched_off_the_sdk_is_native(python: str, tree: Path) -> None:
 
 
 def test_without_the_sdk_a_program_loads_no_wrapt(python: str, tree: Path) -> None:
-    loaded = "'wrapt' in sys.modules, 'kruise_autopatch.start_up.loader' in sys.modules"
-    code = f"import sys; print({loaded})"
+    loader = "kruise_autopatch.start_up.loader"
+    code = f"import sys; print('wrapt' in sys.modules, {loader!r} in sys.modules)"
     assert output([python, "-c", code], tree, ON) == "False False"
 
 
