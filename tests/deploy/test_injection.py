@@ -39,13 +39,19 @@ AT_IMPORT = (
 
 NOT_ACTIVE = r"kruise-autopatch: not active \(.*\)\n"
 
+
+def replace_by_a_directory(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "truncated": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2 - 7]),
     "empty": lambda file: file.write_bytes(b""),
     "zeros": lambda file: file.write_bytes(bytes(512)),
     "unreadable": lambda file: file.chmod(0),
     "missing": lambda file: file.unlink(),
-    "a directory": lambda file: (file.unlink(), file.mkdir()),
+    "a directory": replace_by_a_directory,
 }
 
 
@@ -99,7 +105,10 @@ def test_switched_off_the_sdk_is_native(python: str, tree: Path) -> None:
 
 
 def test_without_the_sdk_a_program_loads_no_wrapt(python: str, tree: Path) -> None:
-    code = "import sys; print('wrapt' in sys.modules, 'kruise_autopatch.start_up.loader' in sys.modules)"
+    code = (
+        "import sys;"
+        " print('wrapt' in sys.modules, 'kruise_autopatch.start_up.loader' in sys.modules)"
+    )
     assert output([python, "-c", code], tree, ON) == "False False"
 
 

@@ -6,6 +6,7 @@ import ctypes
 import os
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from distribution.environments import (
 
 ALIVE = ("-c", "print('alive')")
 
-Attempt = "subprocess.CompletedProcess[str]"
+Attempt = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ Create = Callable[..., "dict[str, Any]"]
 @pytest.fixture
 def create(api: httpx.Client) -> Iterator[Create]:
     """Makes sandboxes, protected ones unless the metadata says otherwise."""
-    made = []
+    made: list[dict[str, Any]] = []
 
     def create(**metadata: str) -> dict[str, Any]:
         body = {"templateID": "base", "metadata": metadata or {PROTECTED: "true"}}
