@@ -17,7 +17,7 @@ import kruise_autopatch.versions as versions
 from kruise_autopatch import PACKAGES
 from kruise_autopatch.errors import IncompatibleSDKError
 from kruise_autopatch.patches import points_for
-from kruise_autopatch.patches.engine import PatchSet, resolve
+from kruise_autopatch.patches.engine import PatchSet, UnusablePoint, resolve
 from kruise_autopatch.settings import Settings
 
 # Guards the four below. Never held during an import: another thread may hold that module's
@@ -90,12 +90,14 @@ def _attend_others(chosen: Settings) -> None:
     """Patch every package of the SDK that has been imported, e2b first."""
     for name in PACKAGES:
         module = sys.modules.get(name)
-        if module is not None and not getattr(module.__spec__, "_initializing", False):
+        if module is not None and not gates.is_initializing(module):
             _attend(module, chosen)
 
 
 def _attend(module: ModuleType, chosen: Settings) -> None:
-    _patch_package(module.__name__, chosen)
+    # What stands for the SDK while Sphinx builds documentation (autodoc_mock_imports).
+    if getattr(module, "__sphinx_mock__", False) is not True:
+        _patch_package(module.__name__, chosen)
     with _lock:
         _attended[module.__name__] = module
 
@@ -116,17 +118,25 @@ def _patch_package(package: str, chosen: Settings) -> None:
     if package == "e2b" and versions.is_too_old(versions.of_e2b()):
         _report(f"e2b {versions.of_e2b()} is too old: e2b 2.8.0 or newer is needed", chosen)
         return
-    resolution = resolve(points_for(package, partial(_before_client, chosen)), gates.native)
-    if resolution.problems:
+    points = points_for(package, partial(_before_client, chosen))
+    resolution = resolve(points, gates.native)
+    problems = resolution.problems
+    changed = False
+    if not problems or not chosen.strict:
+        with _lock:
+            try:
+                changed = _patches.apply(resolution)
+            except UnusablePoint as problem:
+                problems = [*problems, problem]
+    if problems:
         found = f"{package} {versions.installed(package) or '(version unknown)'}"
-        _report(f"{found} cannot be fully patched: {'; '.join(resolution.problems)}", chosen)
-    with _lock:
-        changed = _patches.apply(resolution)
+        reasons = "; ".join(map(str, problems))
+        _report(f"{found} cannot be fully patched: {reasons}", chosen, problems[0].__cause__)
     if changed:
         log.patched(package, resolution.states)
 
 
-def _report(problem: str, chosen: Settings) -> None:
+def _report(problem: str, chosen: Settings, cause: BaseException | None = None) -> None:
     """Fail closed with an error, or warn where the user asked for that."""
     if not chosen.strict:
         warnings.warn(f"kruise-autopatch: {problem}.", RuntimeWarning, stacklevel=2)
@@ -135,4 +145,4 @@ def _report(problem: str, chosen: Settings) -> None:
         f"{problem}. Install a release that kruise-autopatch supports, or upgrade"
         " kruise-autopatch. KRUISE_E2B_STRICT=0 turns this error into a warning; without"
         " KRUISE_E2B_PATCH and patch_e2b the SDK stays native."
-    )
+    ) from cause

@@ -51,7 +51,7 @@ def _wait_for_patch(follow_up: FollowUp) -> None:
     """Return when e2b has been imported and patched; raise what keeps it from that."""
     import e2b
 
-    if not _is_initializing(e2b):
+    if not is_initializing(e2b):
         follow(e2b, follow_up)
 
 
@@ -59,11 +59,12 @@ def follow(package: ModuleType, follow_up: FollowUp) -> None:
     """Do what follows the import of a package of the SDK; unless that raises, open the gates."""
     follow_up(package)
     e2b = sys.modules.get("e2b")
-    if package is e2b or not _is_initializing(e2b):
+    if package is e2b or not is_initializing(e2b):
         settle()
 
 
-def _is_initializing(module: ModuleType | None) -> bool:
+def is_initializing(module: Any) -> bool:
+    """Whether a module is still being executed; also asked of what only stands for one."""
     return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 

@@ -60,7 +60,7 @@ def test_an_sdk_that_another_start_up_file_imported_is_patched_too() -> None:
     result = fresh.value(
         "import os, e2b\n"
         "os.environ['KRUISE_E2B_PATCH'] = '1'\n"
-        "from kruise_autopatch.start_up import install; install()\n"
+        "import kruise_autopatch; kruise_autopatch.start()\n"
         "result = e2b.ConnectionConfig(domain='kruise.test').api_url"
     )
     assert result == "https://kruise.test/kruise/api"
@@ -70,7 +70,7 @@ def test_an_sdk_that_is_imported_already_and_cannot_be_patched_builds_no_client(
     message = fresh.error(
         "import os, e2b\n"
         "os.environ['KRUISE_E2B_PATCH'] = 'nonsense'\n"
-        "from kruise_autopatch.start_up import install; install()\n"
+        "import kruise_autopatch; kruise_autopatch.start()\n"
         "print('start-up went on', flush=True)\n"
         "e2b.ConnectionConfig(domain='kruise.test')"
     )
@@ -82,7 +82,7 @@ def test_an_sdk_that_is_imported_already_builds_no_client_without_wrapt() -> Non
         "import os, sys, e2b\n"
         "os.environ['KRUISE_E2B_PATCH'] = '1'\n"
         "sys.modules['wrapt'] = None\n"
-        "from kruise_autopatch.start_up import install; install()\n"
+        "import kruise_autopatch; kruise_autopatch.start()\n"
         "print('start-up went on', flush=True)\n"
         "e2b.ConnectionConfig(domain='kruise.test')"
     )

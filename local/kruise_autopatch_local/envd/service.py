@@ -1,4 +1,4 @@
-"""Port 49983: envd, half of it Connect RPCs and half a plain HTTP API."""
+"""envd as a whole: which of its two halves a request is for, and what both refuse."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ import errno
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from . import connect_protocol, envd_files, envd_filesystem, envd_processes
+from ..sandbox.sandboxes import Sandbox
+from . import connect_protocol, filesystem_rpcs, http_api, process_rpcs
 from .errors import EnvdError
-from .sandboxes import Sandbox
 
-PORT = 49983
+_RPCS = {**filesystem_rpcs.METHODS, **process_rpcs.METHODS}
 
 
 async def serve(sandbox: Sandbox, path: str, request: Request) -> Response:
     """Answer a request to the envd of a sandbox."""
     try:
-        envd_files.check_access(sandbox, path, request)
-        rpc = {**envd_filesystem.methods(sandbox), **envd_processes.methods(sandbox)}
-        if path in rpc:
-            return await connect_protocol.serve(rpc[path], request)
-        return await envd_files.serve(sandbox, path, request)
+        http_api.check_access(sandbox, path, request)
+        if path in _RPCS:
+            return await connect_protocol.serve(_RPCS[path], sandbox, request)
+        return await http_api.serve(sandbox, path, request)
     except OSError as error:
         # 507 is what the SDKs take for a full disk.
         status = 507 if error.errno == errno.ENOSPC else 500

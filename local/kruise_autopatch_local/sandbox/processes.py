@@ -1,7 +1,7 @@
 """Real processes of a sandbox: started, listened to, written to, signalled, ended.
 
-Every process leads a session of its own, so that a signal reaches what it started as well.
-Output is handed to every listener without a limit; a listener that never reads costs memory.
+Every process leads a session of its own, so that a signal reaches what it started as well. A
+listener that does not read holds up the process, as a full pipe does.
 """
 
 from __future__ import annotations
@@ -14,33 +14,74 @@ import select
 import signal
 import struct
 import termios
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import NamedTuple, Union
 
-from .connect_protocol import ConnectError
-from .envd_messages import MESSAGES
-
-Event = Any
-"""A `process.ProcessEvent`."""
-
-_event = MESSAGES["process.ProcessEvent"]
 _CHUNK = 32 * 1024
+# Chunks that a listener may lag behind before the process has to wait for it.
+_LAG = 64
+
+
+class Command(NamedTuple):
+    """What was asked to be run."""
+
+    name: str
+    arguments: Sequence[str] = ()
+    environment: Mapping[str, str] = {}
+    directory: str | None = None
+
+
+class Output(NamedTuple):
+    """Some bytes of `stdout`, `stderr` or `pty`."""
+
+    stream: str
+    data: bytes
+
+
+class Ended(NamedTuple):
+    """How a process ended: with an exit code, or by a signal."""
+
+    exit_code: int | None
+    signal: int | None
+
+
+# Evaluated at run time, on Python 3.9 too.
+Event = Union[Output, Ended]
+
+
+class ProcessError(Exception):
+    """A process cannot do what it was asked to."""
+
+
+class CannotStart(ProcessError):
+    """The system refused to start it."""
+
+
+class NoSuchProcess(ProcessError):
+    """It is not there, or not any more."""
+
+
+class NotPossible(ProcessError):
+    """Such a process has no terminal, or no open input."""
 
 
 class Process:
     """One running process and those who listen to it."""
 
     def __init__(
-        self, config: Any, tag: str | None, child: asyncio.subprocess.Process, pty: int | None
+        self,
+        command: Command,
+        tag: str | None,
+        child: asyncio.subprocess.Process,
+        pty: int | None,
     ) -> None:
-        self.config = config
+        self.command = command
         self.tag = tag
         self.pid = child.pid
-        self.has_stdin = child.stdin is not None
         self._child = child
         self._pty = pty
         self._listeners: set[asyncio.Queue[Event]] = set()
-        self._end: Event | None = None
+        self._end: Ended | None = None
         self.finished: asyncio.Task[None] = asyncio.ensure_future(self._run())
 
     @property
@@ -48,8 +89,8 @@ class Process:
         return self._end is not None
 
     def listen(self) -> asyncio.Queue[Event]:
-        """A queue of the events from now on; the last one is the end event."""
-        queue: asyncio.Queue[Event] = asyncio.Queue()
+        """A queue of the events from now on; the last one is the end."""
+        queue: asyncio.Queue[Event] = asyncio.Queue(_LAG)
         if self._end is not None:
             queue.put_nowait(self._end)
         self._listeners.add(queue)
@@ -57,34 +98,37 @@ class Process:
 
     def forget(self, queue: asyncio.Queue[Event]) -> None:
         self._listeners.discard(queue)
+        # Whoever waits for room in it may go on.
+        while not queue.empty():
+            queue.get_nowait()
 
     async def write(self, data: bytes, to_pty: bool) -> None:
         """Send input, as envd does: to the terminal or to stdin, never to the other one."""
         if to_pty:
             if self._pty is None:
-                raise ConnectError("failed_precondition", "tty not assigned to process")
+                raise NotPossible("tty not assigned to process")
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, _write_all, self._pty, data)
             return
         stdin = self._child.stdin
         if stdin is None or stdin.is_closing():
-            raise ConnectError("failed_precondition", "stdin not enabled or closed")
+            raise NotPossible("stdin not enabled or closed")
         try:
             stdin.write(data)
             await stdin.drain()
         except OSError as error:
-            raise ConnectError("failed_precondition", f"error writing to stdin: {error}") from error
+            raise NotPossible(f"error writing to stdin: {error}") from error
 
     def close_stdin(self) -> None:
         if self._pty is not None:
-            raise ConnectError("failed_precondition", "cannot close stdin of a terminal")
+            raise NotPossible("cannot close stdin of a terminal")
         if self._child.stdin is None:
-            raise ConnectError("failed_precondition", "stdin not enabled or closed")
+            raise NotPossible("stdin not enabled or closed")
         self._child.stdin.close()
 
     def resize(self, columns: int, rows: int) -> None:
         if self._pty is None:
-            raise ConnectError("failed_precondition", "tty not assigned to process")
+            raise NotPossible("tty not assigned to process")
         fcntl.ioctl(self._pty, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def signal(self, number: int) -> None:
@@ -106,41 +150,35 @@ class Process:
         if self._pty is not None:
             os.close(self._pty)
             self._pty = None
-        self._end = _event(end=_end_event(code))
-        self._tell(self._end)
+        self._end = Ended(code, None) if code >= 0 else Ended(None, -code)
+        await self._tell(self._end)
 
-    def _tell(self, event: Event) -> None:
-        for queue in self._listeners:
-            queue.put_nowait(event)
+    async def _tell(self, event: Event) -> None:
+        for queue in list(self._listeners):
+            if queue in self._listeners:
+                await queue.put(event)
 
     async def _read(self, stream: asyncio.StreamReader, name: str) -> None:
-        while True:
-            data = await stream.read(_CHUNK)
-            if not data:
-                return
-            self._tell(_event(data={name: data}))
+        while data := await stream.read(_CHUNK):
+            await self._tell(Output(name, data))
 
     async def _read_pty(self, master: int) -> None:
         loop = asyncio.get_running_loop()
-        closed = loop.create_future()
-
-        def readable() -> None:
-            try:
-                data = os.read(master, _CHUNK)
-            except BlockingIOError:
-                return
-            except OSError:  # EIO is how Linux says that nobody holds the terminal any more.
-                data = b""
-            if data:
-                self._tell(_event(data={"pty": data}))
-            else:
-                loop.remove_reader(master)
-                if not closed.done():
-                    closed.set_result(None)
-
-        loop.add_reader(master, readable)
+        readable = asyncio.Event()
+        loop.add_reader(master, readable.set)
         try:
-            await closed
+            while True:
+                await readable.wait()
+                readable.clear()
+                try:
+                    data = os.read(master, _CHUNK)
+                except BlockingIOError:
+                    continue
+                except OSError:  # EIO is how Linux says that nobody holds the terminal any more.
+                    return
+                if not data:
+                    return
+                await self._tell(Output("pty", data))
         finally:
             loop.remove_reader(master)
 
@@ -153,7 +191,7 @@ class ProcessTable:
 
     async def start(
         self,
-        config: Any,
+        command: Command,
         *,
         cwd: str,
         env: dict[str, str],
@@ -162,11 +200,11 @@ class ProcessTable:
         size: tuple[int, int] | None,
     ) -> Process:
         """Start a process; `size` is that of its terminal (columns, rows), if it has one."""
-        argv = [config.cmd, *config.args]
         try:
             if size is None:
                 child = await asyncio.create_subprocess_exec(
-                    *argv,
+                    command.name,
+                    *command.arguments,
                     stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
@@ -174,13 +212,11 @@ class ProcessTable:
                     env=env,
                     start_new_session=True,
                 )
-                process = Process(config, tag, child, None)
+                process = Process(command, tag, child, None)
             else:
-                process = await _start_in_terminal(config, argv, cwd, env, tag, size)
+                process = await _start_in_terminal(command, cwd, env, tag, size)
         except (OSError, ValueError) as error:
-            raise ConnectError(
-                "invalid_argument", f"error starting process '{config.cmd}': {error}"
-            ) from error
+            raise CannotStart(f"error starting process '{command.name}': {error}") from error
         self._processes[process.pid] = process
         process.finished.add_done_callback(lambda _: self._processes.pop(process.pid, None))
         return process
@@ -188,15 +224,16 @@ class ProcessTable:
     def all(self) -> list[Process]:
         return [process for process in self._processes.values() if not process.ended]
 
-    def find(self, selector: Any) -> Process:
-        if selector.WhichOneof("selector") == "tag":
-            for process in self.all():
-                if process.tag == selector.tag:
-                    return process
-            raise ConnectError("not_found", f"process with tag {selector.tag} not found")
-        found = self._processes.get(selector.pid)
+    def with_tag(self, tag: str) -> Process:
+        for process in self.all():
+            if process.tag == tag:
+                return process
+        raise NoSuchProcess(f"process with tag {tag} not found")
+
+    def with_pid(self, pid: int) -> Process:
+        found = self._processes.get(pid)
         if found is None or found.ended:
-            raise ConnectError("not_found", f"process with pid {selector.pid} not found")
+            raise NoSuchProcess(f"process with pid {pid} not found")
         return found
 
     async def kill_all(self) -> None:
@@ -211,25 +248,21 @@ class ProcessTable:
                 process.finished.cancel()
 
 
-async def follow(queue: asyncio.Queue[Event], keepalive: float) -> AsyncGenerator[Event, None]:
-    """Yield a process's events until it ends, with a sign of life in quiet times."""
+async def follow(queue: asyncio.Queue[Event], quiet: float) -> AsyncGenerator[Event | None, None]:
+    """Yield a process's events until it ends, and `None` after so many quiet seconds."""
     while True:
         try:
-            event = await asyncio.wait_for(queue.get(), keepalive)
+            event = await asyncio.wait_for(queue.get(), quiet)
         except asyncio.TimeoutError:
-            event = _event(keepalive={})
+            yield None
+            continue
         yield event
-        if event.HasField("end"):
+        if isinstance(event, Ended):
             return
 
 
 async def _start_in_terminal(
-    config: Any,
-    argv: list[str],
-    cwd: str,
-    env: dict[str, str],
-    tag: str | None,
-    size: tuple[int, int],
+    command: Command, cwd: str, env: dict[str, str], tag: str | None, size: tuple[int, int]
 ) -> Process:
     master, slave = os.openpty()
     try:
@@ -237,7 +270,8 @@ async def _start_in_terminal(
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         os.set_blocking(master, False)
         child = await asyncio.create_subprocess_exec(
-            *argv,
+            command.name,
+            *command.arguments,
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -251,7 +285,7 @@ async def _start_in_terminal(
         raise
     finally:
         os.close(slave)
-    return Process(config, tag, child, master)
+    return Process(command, tag, child, master)
 
 
 def _take_terminal() -> None:
@@ -264,26 +298,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
             data = data[os.write(descriptor, data) :]
         except BlockingIOError:
             select.select([], [descriptor], [])
-
-
-def _end_event(returncode: int) -> Any:
-    """Say how a process ended in the words of Go's `os.ProcessState`, as envd does."""
-    end = MESSAGES["process.ProcessEvent.EndEvent"]
-    if returncode >= 0:
-        status = f"exit status {returncode}"
-        error = {"error": status} if returncode else {}
-        return end(exit_code=returncode, exited=True, status=status, **error)
-    status = f"signal: {_GO_SIGNALS.get(-returncode, f'signal {-returncode}')}"
-    return end(exit_code=-1, exited=False, status=status, error=status)
-
-
-_GO_SIGNALS: dict[int, str] = {
-    signal.SIGHUP: "hangup",
-    signal.SIGINT: "interrupt",
-    signal.SIGQUIT: "quit",
-    signal.SIGABRT: "aborted",
-    signal.SIGKILL: "killed",
-    signal.SIGSEGV: "segmentation fault",
-    signal.SIGPIPE: "broken pipe",
-    signal.SIGTERM: "terminated",
-}

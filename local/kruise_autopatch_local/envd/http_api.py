@@ -1,4 +1,4 @@
-"""Port 49983, the HTTP half of envd: files, health, environment, metrics.
+"""The HTTP half of envd: files, health, environment, metrics.
 
 Statuses and messages follow e2b-dev/infra, packages/envd/internal/api. Any user name is
 accepted, since a local sandbox has only one user: the one who started the server.
@@ -16,16 +16,17 @@ import shutil
 import stat
 import time
 import zlib
-from collections.abc import AsyncGenerator
-from typing import Any, BinaryIO
+from collections.abc import AsyncGenerator, Awaitable
+from typing import BinaryIO, Callable
 
 from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from ..endpoints import Endpoints, NoEndpoint
+from ..sandbox.paths import PathEscapes
+from ..sandbox.sandboxes import Sandbox
 from .errors import EnvdError
-from .sandbox_paths import PathEscapes
-from .sandboxes import Sandbox
 
 ACCESS_TOKEN = "x-access-token"
 
@@ -49,24 +50,27 @@ def check_access(sandbox: Sandbox, path: str, request: Request) -> None:
 
 async def serve(sandbox: Sandbox, path: str, request: Request) -> Response:
     """Answer a request to envd's HTTP API."""
-    route = (request.method, path)
-    if route == ("GET", "/health"):
-        return Response(status_code=204, headers={"Cache-Control": "no-store"})
-    if route in (("GET", "/files"), ("HEAD", "/files")):
-        return _read(sandbox, request)
-    if route == ("POST", "/files"):
-        return await _write(sandbox, request)
-    if route == ("GET", "/envs"):
-        return JSONResponse(sandbox.environment)
-    if route == ("GET", "/metrics"):
-        return JSONResponse(_metrics(sandbox))
-    if route == ("POST", "/init"):
-        # The server has initialised the runtime already; nothing is left to do.
-        return Response(status_code=204)
-    return Response("404 page not found\n", status_code=404, media_type="text/plain")
+    try:
+        handler, _ = _ENDPOINTS.find(request.method, path)
+    except NoEndpoint:
+        return Response("404 page not found\n", status_code=404, media_type="text/plain")
+    return await handler(sandbox, request)
 
 
-def _read(sandbox: Sandbox, request: Request) -> Response:
+async def _health(sandbox: Sandbox, request: Request) -> Response:
+    return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+
+async def _envs(sandbox: Sandbox, request: Request) -> Response:
+    return JSONResponse(sandbox.environment)
+
+
+async def _init(sandbox: Sandbox, request: Request) -> Response:
+    # The server has initialised the runtime already; nothing is left to do.
+    return Response(status_code=204)
+
+
+async def _read(sandbox: Sandbox, request: Request) -> Response:
     path = request.query_params.get("path", "")
     _check_signature(sandbox, request, path, "read")
     host_path = _resolve(sandbox, path)
@@ -206,9 +210,9 @@ def _same(presented: str, expected: str) -> bool:
     return hmac.compare_digest(presented.encode(), expected.encode())
 
 
-def _metrics(sandbox: Sandbox) -> dict[str, Any]:
+async def _metrics(sandbox: Sandbox, request: Request) -> Response:
     disk = shutil.disk_usage(sandbox.paths.root)
-    return {
+    shown = {
         "ts": int(time.time()),
         "cpu_count": os.cpu_count() or 1,
         "cpu_used_pct": 0,
@@ -217,6 +221,17 @@ def _metrics(sandbox: Sandbox) -> dict[str, Any]:
         "disk_used": disk.used,
         "disk_total": disk.total,
     }
+    return JSONResponse(shown)
 
 
-__all__ = ["ACCESS_TOKEN", "check_access", "serve"]
+_ENDPOINTS: Endpoints[Callable[[Sandbox, Request], Awaitable[Response]]] = Endpoints(
+    {
+        "GET /health": _health,
+        "GET /files": _read,
+        "HEAD /files": _read,
+        "POST /files": _write,
+        "GET /envs": _envs,
+        "GET /metrics": _metrics,
+        "POST /init": _init,
+    }
+)

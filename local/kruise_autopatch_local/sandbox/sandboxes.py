@@ -18,9 +18,9 @@ from typing import Any
 
 import psutil
 
-from .kernels import Kernels
+from ..code.kernels import Kernels
+from .paths import SandboxPaths
 from .processes import ProcessTable
-from .sandbox_paths import SandboxPaths
 from .watching import Watchers
 
 DEFAULT_TEMPLATES = ("base", "code-interpreter-v1", "desktop")

@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from .streaming import CancellingStream
+from ..streaming import CancellingStream
 
 # Status of an error in a unary reply, by Connect code.
 HTTP_STATUS = {
@@ -61,12 +61,12 @@ class ConnectError(Exception):
 class Method:
     """One RPC: what it takes, and the coroutine or async generator that answers it.
 
-    The handler is called with the request message (an async iterator of them if the client
-    streams) and the `Call`; it returns a message, or yields several if the server streams.
+    The handler is called with the sandbox, the request message (an async iterator of them if the
+    client streams) and the `Call`; it returns a message, or yields several if the server streams.
     """
 
     request_type: Any
-    handler: Callable[[Any, Call], Any]
+    handler: Callable[[Any, Any, Call], Any]
     client_streams: bool = False
     server_streams: bool = False
 
@@ -79,8 +79,8 @@ class Call:
     timeout: float | None
 
 
-async def serve(method: Method, request: Request) -> Response:
-    """Answer one RPC."""
+async def serve(method: Method, sandbox: Any, request: Request) -> Response:
+    """Answer one RPC to a sandbox."""
     if request.method != "POST":
         return Response(status_code=405, headers={"Allow": "POST"})
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -94,28 +94,28 @@ async def serve(method: Method, request: Request) -> Response:
         if streams:
             # The request is read before the reply begins: once it has, the reply listens for
             # the client's departure on the same channel.
-            replies = await _replies(method, request, call, codec)
+            replies = await _replies(method, sandbox, request, call, codec)
             return CancellingStream(
                 _as_envelopes(replies, codec), headers={"Content-Type": content_type}
             )
         body = _decompress(
             await request.body(), request.headers.get("content-encoding", "identity")
         )
-        reply = await method.handler(_decode(body, method.request_type, codec), call)
+        reply = await method.handler(sandbox, _decode(body, method.request_type, codec), call)
         return Response(_encode(reply, codec), media_type=content_type)
     except ConnectError as error:
         return JSONResponse(error.as_json(), status_code=HTTP_STATUS[error.code])
 
 
 async def _replies(
-    method: Method, request: Request, call: Call, codec: str
+    method: Method, sandbox: Any, request: Request, call: Call, codec: str
 ) -> AsyncGenerator[Any, None]:
     messages = _messages(method, request, codec)
     try:
         if method.client_streams:
-            return _one(await method.handler(messages, call))
+            return _one(await method.handler(sandbox, messages, call))
         async for message in messages:
-            replies: AsyncGenerator[Any, None] = method.handler(message, call)
+            replies: AsyncGenerator[Any, None] = method.handler(sandbox, message, call)
             return replies
         raise ConnectError("invalid_argument", "the request holds no message")
     except ConnectError as error:

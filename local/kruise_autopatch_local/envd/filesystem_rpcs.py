@@ -11,53 +11,32 @@ import stat
 from collections.abc import AsyncGenerator
 from typing import Any, Callable
 
+from ..sandbox.paths import PathEscapes
+from ..sandbox.sandboxes import Sandbox
+from ..sandbox.watching import Change, look, watch
 from .connect_protocol import Call, ConnectError, Method
-from .envd_messages import EVENT_TYPE, FILE_TYPE, MESSAGES
-from .sandbox_paths import PathEscapes
-from .sandboxes import Sandbox
-from .watching import Change, look, watch
+from .messages import EVENT_TYPE, FILE_TYPE, MESSAGES
 
 Handler = Callable[..., Any]
 
 
-def methods(sandbox: Sandbox) -> dict[str, Method]:
-    """The filesystem RPCs of one sandbox, by their path."""
-    unary: dict[str, Handler] = {
-        "Stat": _stat,
-        "MakeDir": _make_dir,
-        "Move": _move,
-        "ListDir": _list_dir,
-        "Remove": _remove,
-        "CreateWatcher": _create_watcher,
-        "GetWatcherEvents": _get_watcher_events,
-        "RemoveWatcher": _remove_watcher,
-    }
-    table = {
-        f"/filesystem.Filesystem/{name}": Method(
-            MESSAGES[f"filesystem.{name}Request"], functools.partial(_answer, handler, sandbox)
-        )
-        for name, handler in unary.items()
-    }
-    table["/filesystem.Filesystem/WatchDir"] = Method(
-        MESSAGES["filesystem.WatchDirRequest"],
-        functools.partial(_watch_dir, sandbox),
-        server_streams=True,
-    )
-    return table
+def _unary(handler: Handler) -> Any:
+    """A coroutine that answers with what the handler returns, its errors in Connect's words."""
 
+    async def answer(sandbox: Sandbox, request: Any, call: Call) -> Any:
+        try:
+            return handler(sandbox, request)
+        except PathEscapes as error:
+            raise ConnectError("invalid_argument", str(error)) from error
+        except FileNotFoundError as error:
+            shown = sandbox.paths.in_sandbox(error.filename) if error.filename else ""
+            raise ConnectError("not_found", f"path not found: {shown}") from error
+        except NotADirectoryError as error:
+            raise ConnectError("invalid_argument", f"not a directory: {error}") from error
+        except OSError as error:
+            raise ConnectError("internal", str(error)) from error
 
-async def _answer(handler: Handler, sandbox: Sandbox, request: Any, call: Call) -> Any:
-    try:
-        return handler(sandbox, request)
-    except PathEscapes as error:
-        raise ConnectError("invalid_argument", str(error)) from error
-    except FileNotFoundError as error:
-        shown = sandbox.paths.in_sandbox(error.filename) if error.filename else ""
-        raise ConnectError("not_found", f"path not found: {shown}") from error
-    except NotADirectoryError as error:
-        raise ConnectError("invalid_argument", f"not a directory: {error}") from error
-    except OSError as error:
-        raise ConnectError("internal", str(error)) from error
+    return answer
 
 
 def _stat(sandbox: Sandbox, request: Any) -> Any:
@@ -247,3 +226,23 @@ def _group(gid: int) -> str:
         return grp.getgrgid(gid).gr_name
     except KeyError:
         return str(gid)
+
+
+def _method(name: str, handler: Any, **streams: bool) -> tuple[str, Method]:
+    request_type = MESSAGES[f"filesystem.{name}Request"]
+    return f"/filesystem.Filesystem/{name}", Method(request_type, handler, **streams)
+
+
+METHODS: dict[str, Method] = dict(
+    (
+        _method("Stat", _unary(_stat)),
+        _method("MakeDir", _unary(_make_dir)),
+        _method("Move", _unary(_move)),
+        _method("ListDir", _unary(_list_dir)),
+        _method("Remove", _unary(_remove)),
+        _method("CreateWatcher", _unary(_create_watcher)),
+        _method("GetWatcherEvents", _unary(_get_watcher_events)),
+        _method("RemoveWatcher", _unary(_remove_watcher)),
+        _method("WatchDir", _watch_dir, server_streams=True),
+    )
+)

@@ -20,13 +20,13 @@ from urllib.parse import unquote, unquote_plus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
+from kruise_autopatch.protocol import API_PATH
+
+from ..data_plane.traffic_tokens import TrafficTokens, is_protected
+from ..endpoints import Endpoints, NoEndpoint
+from ..sandbox.sandboxes import Sandbox, Sandboxes
 from . import api_keys
 from .errors import ApiError
-from .routing import NotRouted, Router
-from .sandboxes import Sandbox, Sandboxes
-from .traffic_tokens import TrafficTokens, is_protected
-
-PREFIX = "/kruise/api"
 
 DEFAULT_TIMEOUT = 300
 MIN_TIMEOUT = 30
@@ -44,11 +44,9 @@ _QUALIFIED_NAME = re.compile(
     r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 )
 
-Handler = Callable[[Request, dict[str, str]], Awaitable[Response]]
-
 
 class ControlPlane:
-    """The API's routes, and the sandboxes that they act on."""
+    """Answers the API's requests, for the sandboxes of this server."""
 
     def __init__(
         self,
@@ -61,61 +59,27 @@ class ControlPlane:
         self._tokens = tokens
         self._api_key = api_key
         self._domain = e2b_domain
-        self._router: Router[Handler] = Router()
-        for method, path, handler in (
-            ("POST", "/sandboxes", self._create),
-            ("GET", "/v2/sandboxes", self._list),
-            ("GET", "/sandboxes/{id}", self._describe),
-            ("DELETE", "/sandboxes/{id}", self._delete),
-            ("PUT", "/sandboxes/{id}/network", self._set_network),
-            ("POST", "/sandboxes/{id}/pause", self._pause),
-            ("POST", "/sandboxes/{id}/resume", self._resume),
-            ("POST", "/sandboxes/{id}/connect", self._connect),
-            ("POST", "/sandboxes/{id}/timeout", self._set_timeout),
-            ("POST", "/sandboxes/{id}/snapshots", self._not_here),
-            ("GET", "/snapshots", self._not_here),
-            ("GET", "/templates", self._list_templates),
-            ("GET", "/templates/{template}", self._describe_template),
-            ("DELETE", "/templates/{template}", self._not_here),
-            ("GET", "/browser/{id}/json/version", self._not_here),
-            ("GET", "/teams", self._not_here),
-            ("GET", "/api-keys", self._not_here),
-            ("POST", "/api-keys", self._not_here),
-            ("DELETE", "/api-keys/{key}", self._not_here),
-        ):
-            self._router.add(method, path, handler)
-        # This one has no native twin on the server.
-        self._private: Router[Handler] = Router()
-        self._private.add("POST", "/sandboxes/{id}/traffic-access-token", self._traffic_token)
 
     async def serve(self, path: str, request: Request, private: bool) -> Response:
         """Answer an API request; `path` is still escaped and comes without the prefix."""
         if "//" in path:
             # Go's mux redirects to the clean path.
             clean = re.sub("/+", "/", path)
-            return RedirectResponse((PREFIX if private else "") + clean, 307)
+            return RedirectResponse((API_PATH if private else "") + clean, 307)
         if path == "/health" and not private:
             return PlainTextResponse("OK")
         try:
-            handler, values = self._route(request.method, path, private)
-        except NotRouted as missing:
-            headers = {"Allow": ", ".join(missing.allowed)} if missing.allowed else None
+            handler, values = _find(request.method, path, private)
+        except NoEndpoint as missing:
+            head = ["HEAD"] if "GET" in missing.allowed else []
+            allowed = ", ".join(sorted(missing.allowed + head))
+            headers = {"Allow": allowed} if allowed else None
             return PlainTextResponse(f"{missing}\n", missing.status, headers)
         try:
             self._check_key(request)
-            return await handler(request, values)
+            return await handler(self, request, values)
         except ApiError as error:
             return refusal(error)
-
-    def _route(self, method: str, path: str, private: bool) -> tuple[Handler, dict[str, str]]:
-        if private:
-            try:
-                handler, values = self._private.find(method, path)
-                return handler, _decoded(values)
-            except NotRouted:
-                pass
-        handler, values = self._router.find(method, path)
-        return handler, _decoded(values)
 
     def _check_key(self, request: Request) -> None:
         if not api_keys.accepts(self._api_key, request.headers.get(api_keys.HEADER)):
@@ -271,6 +235,52 @@ class ControlPlane:
         return shown
 
 
+Handler = Callable[[ControlPlane, Request, "dict[str, str]"], Awaitable[Response]]
+
+_C = ControlPlane
+_ENDPOINTS: Endpoints[Handler] = Endpoints(
+    {
+        "POST /sandboxes": _C._create,
+        "GET /v2/sandboxes": _C._list,
+        "GET /sandboxes/{id}": _C._describe,
+        "DELETE /sandboxes/{id}": _C._delete,
+        "PUT /sandboxes/{id}/network": _C._set_network,
+        "POST /sandboxes/{id}/pause": _C._pause,
+        "POST /sandboxes/{id}/resume": _C._resume,
+        "POST /sandboxes/{id}/connect": _C._connect,
+        "POST /sandboxes/{id}/timeout": _C._set_timeout,
+        "POST /sandboxes/{id}/snapshots": _C._not_here,
+        "GET /snapshots": _C._not_here,
+        "GET /templates": _C._list_templates,
+        "GET /templates/{template}": _C._describe_template,
+        "DELETE /templates/{template}": _C._not_here,
+        "GET /browser/{id}/json/version": _C._not_here,
+        "GET /teams": _C._not_here,
+        "GET /api-keys": _C._not_here,
+        "POST /api-keys": _C._not_here,
+        "DELETE /api-keys/{key}": _C._not_here,
+    },
+    subtrees=True,
+)
+# These have no native twin on the server.
+_PRIVATE: Endpoints[Handler] = Endpoints(
+    {"POST /sandboxes/{id}/traffic-access-token": _C._traffic_token}, subtrees=True
+)
+
+
+def _find(method: str, path: str, private: bool) -> tuple[Handler, dict[str, str]]:
+    # In Go, a pattern for GET serves HEAD too.
+    method = "GET" if method == "HEAD" else method
+    tables = (_PRIVATE, _ENDPOINTS) if private else (_ENDPOINTS,)
+    for table in tables:
+        try:
+            handler, values = table.find(method, path)
+            return handler, {name: unquote(value) for name, value in values.items()}
+        except NoEndpoint as missing:
+            last = missing
+    raise last
+
+
 def domain_of(host: str) -> str:
     """The domain that a request's Host makes: as it is, but for one trailing dot.
 
@@ -293,10 +303,6 @@ def refusal(error: ApiError) -> Response:
         status_code=error.code,
         headers=error.headers,
     )
-
-
-def _decoded(values: dict[str, str]) -> dict[str, str]:
-    return {name: unquote(value) for name, value in values.items()}
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Traffic tokens of protected sandboxes: real JWTs, signed here and checked as by the gateway.
 
 A sandbox is protected if it was created with the metadata `PROTECTED: "true"`. Every request
-to one of its ports then needs a token of its own in `HEADER`
+to one of its ports then needs a token of its own in `TRAFFIC_TOKEN`
 (openkruise/agents, sandbox-gateway's filter: 403 for a missing or a bad one, 503 while the
 verifier is not available).
 """
@@ -19,11 +19,11 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from starlette.datastructures import Headers
 
-from .errors import ApiError, DataPlaneError
-from .sandboxes import Sandbox
+from kruise_autopatch.protocol.headers import PROTECTED, TRAFFIC_TOKEN
 
-PROTECTED = "security.agents.kruise.io/enable-jwt-auth"
-HEADER = "e2b-traffic-access-token"
+from ..control_plane.errors import ApiError
+from ..sandbox.sandboxes import Sandbox
+from .errors import DataPlaneError
 
 # Of the server's --traffic-access-token-validity: about a hundred years.
 DEFAULT_VALIDITY = 100 * 365 * 24 * 3600.0
@@ -87,17 +87,17 @@ class TrafficTokens:
         """Refuse a request to a protected sandbox that brings no good token."""
         if not is_protected(sandbox):
             return
-        presented = headers.get(HEADER)
+        presented = headers.get(TRAFFIC_TOKEN)
         if not presented:
-            raise DataPlaneError(403, f"missing {HEADER}")
+            raise DataPlaneError(403, f"missing {TRAFFIC_TOKEN}")
         try:
             claims = jwt.decode(presented, self._key, algorithms=[_ALGORITHM]).claims
         except (JoseError, ValueError):
-            raise DataPlaneError(403, f"invalid {HEADER}") from None
+            raise DataPlaneError(403, f"invalid {TRAFFIC_TOKEN}") from None
         if claims.get("exp", 0.0) + self._leeway <= time.time():
-            raise DataPlaneError(403, f"expired {HEADER}")
+            raise DataPlaneError(403, f"expired {TRAFFIC_TOKEN}")
         if claims.get("sandbox") != {"sandboxId": sandbox.id, "sandboxUid": sandbox.uid}:
-            raise DataPlaneError(403, f"{HEADER} is for another sandbox")
+            raise DataPlaneError(403, f"{TRAFFIC_TOKEN} is for another sandbox")
 
     def _check_outage(self) -> None:
         if self._outage is None or not os.path.exists(self._outage):

@@ -19,8 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
+from ..streaming import CancellingStream
 from .errors import DataPlaneError
-from .streaming import CancellingStream
 
 # Headers of one connection (RFC 9110, section 7.6.1), which a proxy must not hand on.
 _CONNECTION = {

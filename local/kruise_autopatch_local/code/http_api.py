@@ -1,6 +1,6 @@
-"""Port 49999: the HTTP API of E2B's code-interpreter template, for Python only.
+"""The HTTP API of E2B's code-interpreter template, for Python only.
 
-Routes and bodies are those that `e2b_code_interpreter` calls: `POST /execute` answers with
+Endpoints and bodies are those that `e2b_code_interpreter` calls: `POST /execute` answers with
 one JSON object a line; `/contexts` are created, listed, restarted and removed. As on the
 template, no access token is asked for.
 """
@@ -8,18 +8,17 @@ template, no access token is asked for.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable
+from typing import Any, Callable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from ..endpoints import Endpoints, NoEndpoint
+from ..sandbox.paths import PathEscapes
+from ..sandbox.sandboxes import Sandbox
+from ..streaming import CancellingStream
 from .kernels import Context
-from .sandbox_paths import PathEscapes
-from .sandboxes import Sandbox
-from .streaming import CancellingStream
-
-PORT = 49999
 
 _LANGUAGE = "python"
 
@@ -32,29 +31,35 @@ class _Refused(Exception):
 
 async def serve(sandbox: Sandbox, path: str, request: Request) -> Response:
     """Answer a request to the code interpreter of a sandbox."""
-    parts = [part for part in path.split("/") if part]
     try:
-        route = (request.method, *parts[:1], *(["*"] if parts[1:] else []), *parts[2:])
-        if route == ("GET", "health"):
-            return JSONResponse("OK")
-        if route == ("POST", "execute"):
-            return await _execute(sandbox, await _body(request))
-        if route == ("POST", "contexts"):
-            return JSONResponse(_shown(sandbox, await _create(sandbox, await _body(request))))
-        if route == ("GET", "contexts"):
-            return JSONResponse([_shown(sandbox, each) for each in sandbox.kernels.all()])
-        if route == ("POST", "contexts", "*", "restart"):
-            await _context(sandbox, parts[1]).restart()
-            return Response(status_code=204)
-        if route == ("DELETE", "contexts", "*"):
-            await sandbox.kernels.remove(_context(sandbox, parts[1]))
-            return Response(status_code=204)
+        handler, values = _ENDPOINTS.find(request.method, path.rstrip("/"))
+        return await handler(sandbox, request, **values)
     except _Refused as error:
         return PlainTextResponse(str(error), status_code=error.status)
-    return JSONResponse({"detail": "Not Found"}, status_code=404)
+    except NoEndpoint:
+        return JSONResponse({"detail": "Not Found"}, status_code=404)
 
 
-async def _execute(sandbox: Sandbox, body: dict[str, Any]) -> Response:
+async def _health(sandbox: Sandbox, request: Request) -> Response:
+    return JSONResponse("OK")
+
+
+async def _list(sandbox: Sandbox, request: Request) -> Response:
+    return JSONResponse([_shown(sandbox, each) for each in sandbox.kernels.all()])
+
+
+async def _restart(sandbox: Sandbox, request: Request, context_id: str) -> Response:
+    await _context(sandbox, context_id).restart()
+    return Response(status_code=204)
+
+
+async def _remove(sandbox: Sandbox, request: Request, context_id: str) -> Response:
+    await sandbox.kernels.remove(_context(sandbox, context_id))
+    return Response(status_code=204)
+
+
+async def _execute(sandbox: Sandbox, request: Request) -> Response:
+    body = await _body(request)
     context_id, language = body.get("context_id"), body.get("language")
     if context_id and language:
         raise _Refused(400, "Only one of context_id or language can be provided")
@@ -76,16 +81,18 @@ async def _as_json(lines: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerato
         await lines.aclose()
 
 
-async def _create(sandbox: Sandbox, body: dict[str, Any]) -> Context:
+async def _create(sandbox: Sandbox, request: Request) -> Response:
+    body = await _body(request)
     _check_language(body.get("language"))
     try:
         cwd = sandbox.paths.followed(body.get("cwd") or "~")
     except PathEscapes as error:
         raise _Refused(400, str(error)) from error
     try:
-        return await sandbox.kernels.create(cwd)
+        context = await sandbox.kernels.create(cwd)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _Refused(400, f"cwd '{body.get('cwd')}' does not exist") from error
+    return JSONResponse(_shown(sandbox, context))
 
 
 def _context(sandbox: Sandbox, context_id: str) -> Context:
@@ -116,3 +123,15 @@ async def _body(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise _Refused(422, "the body is not a JSON object")
     return body
+
+
+_ENDPOINTS: Endpoints[Callable[..., Awaitable[Response]]] = Endpoints(
+    {
+        "GET /health": _health,
+        "POST /execute": _execute,
+        "POST /contexts": _create,
+        "GET /contexts": _list,
+        "POST /contexts/{context_id}/restart": _restart,
+        "DELETE /contexts/{context_id}": _remove,
+    }
+)
