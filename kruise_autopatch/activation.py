@@ -39,12 +39,14 @@ class State(NamedTuple):
     source: str | None
     # What became of each patch point.
     points: dict[str, str]
+    # The packages of the SDK that are loaded, but neither patched nor left as they are.
+    unattended: list[str]
 
 
 def current() -> State:
     """The state of this process, consistent in itself."""
     with _lock:
-        return State(_settings, _source, dict(_patches.states))
+        return State(_settings, _source, dict(_patches.states), _unattended())
 
 
 def on_import(module: ModuleType) -> None:
@@ -77,13 +79,19 @@ def _before_client(chosen: Settings, client: type | None) -> Settings:
     :param client: the class of a sandbox, whose package may still be being imported
     """
     settings = _settings or chosen
-    if any(sys.modules.get(name) is not _attended.get(name) for name in PACKAGES):
+    if _unattended():
         _attend_others(settings)
         for base in client.__mro__ if client is not None else ():
             package = base.__module__.partition(".")[0]
             if package in PACKAGES and package in sys.modules:
                 _attend(sys.modules[package], settings)
     return settings
+
+
+def _unattended() -> list[str]:
+    modules = sys.modules
+    loaded = [name for name in PACKAGES if name in modules]
+    return [name for name in loaded if modules[name] is not _attended.get(name)]
 
 
 def _attend_others(chosen: Settings) -> None:
