@@ -101,7 +101,7 @@ def test_its_token_opens_the_door(create: Create, api: httpx.Client, plain: http
         assert knock(plain, sandbox, each).status_code == 204
 
 
-def test_nothing_else_does(create: Create, api: httpx.Client, plain: httpx.Client) -> None:
+def test_nothing_else_does(create: Create, plain: httpx.Client) -> None:
     sandbox, other = create(), create()
     token = sandbox["trafficAccessToken"]
     header, payload, signature = token.split(".")

@@ -176,7 +176,6 @@ def test_resources_of_the_sdk_stay_readable() -> None:
 
 FAIL_ONCE = """
 import sys
-blocked = sys.modules.get("httpx")
 sys.modules["httpx"] = None
 try:
     import e2b
@@ -232,7 +231,7 @@ result = {URL}
     assert fresh.value(code, ON) == PRIVATE
 
 
-def test_an_sdk_found_by_another_finder_is_patched(tmp_path: Path) -> None:
+def test_an_sdk_found_by_another_finder_is_patched() -> None:
     # As an editable install of e2b does it.
     code = f"""
 import importlib.util, sys

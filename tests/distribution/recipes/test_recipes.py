@@ -35,9 +35,6 @@ each_job = pytest.mark.parametrize("job", JOBS)
 # Seconds. Far above what any of these programs needs, so that only a hang meets it.
 _PATIENCE = 180
 
-# Runs a script on a machine, with these variables.
-Run = Callable[[Environment, str, Mapping[str, str]], None]
-
 
 def recipe(name: str) -> Any:
     return yaml.safe_load((RECIPES / name).read_text("utf-8"))
