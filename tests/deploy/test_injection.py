@@ -38,13 +38,19 @@ AT_IMPORT = (
 
 NOT_ACTIVE = r"kruise-autopatch: not active \(.*\)\n"
 
+
+def replace_by_a_directory(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "truncated": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2 - 7]),
     "empty": lambda file: file.write_bytes(b""),
     "zeros": lambda file: file.write_bytes(bytes(512)),
     "unreadable": lambda file: file.chmod(0),
     "missing": lambda file: file.unlink(),
-    "a directory": lambda file: (file.unlink(), file.mkdir()),
+    "a directory": replace_by_a_directory,
 }
 
 

@@ -12,9 +12,9 @@ import zipfile
 from pathlib import Path
 
 from matrix.releases import Environment
-from support.checkout import CHECKOUT, copy_to
+from support.checkout import TESTS, copy_to
 
-PROGRAM = CHECKOUT / "tests" / "surfaces" / "conversation.py"
+PROGRAM = TESTS / "surfaces" / "conversation.py"
 
 
 class BuildError(RuntimeError):

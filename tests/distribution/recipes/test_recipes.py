@@ -19,7 +19,7 @@ import yaml
 
 from distribution.environments import Environment, copy_libraries, virtual_environment
 from kruise_autopatch_local import LocalManager
-from support import fresh
+from support import fresh, loopback_tls
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 RECIPES = CHECKOUT / "examples" / "ci"
@@ -34,9 +34,6 @@ each_job = pytest.mark.parametrize("job", JOBS)
 
 # Seconds. Far above what any of these programs needs, so that only a hang meets it.
 _PATIENCE = 180
-
-# Runs a script on a machine, with these variables.
-Run = Callable[[Environment, str, Mapping[str, str]], None]
 
 
 def recipe(name: str) -> Any:
@@ -92,7 +89,7 @@ def installers(wheel: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def cluster(certificates: dict[str, str]) -> Iterator[dict[str, str]]:
     """A sandbox-manager that speaks https; the variables that a project sets for it."""
-    with LocalManager(certfile=certificates["chain"], keyfile=certificates["key"]) as manager:
+    with LocalManager(**loopback_tls.https(certificates)) as manager:
         yield {
             "E2B_DOMAIN": manager.domain,
             "E2B_API_KEY": manager.api_key,
