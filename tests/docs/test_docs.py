@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
-from kruise_autopatch import settings, versions
+from kruise_autopatch import __version__, settings, versions
 from kruise_autopatch.cli import main
+from kruise_autopatch_local import LocalManager, options
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 READMES = sorted(CHECKOUT.glob("README*.md"))
@@ -135,6 +138,39 @@ def test_the_command_lines_page_has_every_command_and_option() -> None:
         for action in parser._actions:
             for option in set(action.option_strings) - {"-h", "--help"}:
                 assert re.search(rf"`[^`]*{option}\b", page), f"{name} {option}"
+
+
+def test_the_table_of_the_local_managers_options_is_that_of_the_code() -> None:
+    expected = [
+        (f"{action.option_strings[0]} {action.metavar or action.dest.upper()}", meaning)
+        for action in options.parser()._actions
+        if isinstance(action.help, str) and action.help != argparse.SUPPRESS
+        for meaning in [action.help % vars(action)]
+        if action.dest != "help"
+    ]
+    rows = re.findall(r"^\| `(--.*?)` \| (.*) \|$", text_of("docs/local-manager.md"), re.M)
+    assert [(option, meaning.replace("`", "")) for option, meaning in rows] == expected
+    assert len(expected) > 5
+
+
+def test_the_local_managers_page_names_every_argument_of_its_class() -> None:
+    (section,) = re.findall(
+        r"^## In tests: LocalManager\n(.*?)^## ", text_of("docs/local-manager.md"), re.M | re.S
+    )
+    arguments = set(inspect.signature(LocalManager).parameters)
+    # One is for tests of this package alone.
+    assert {name for name in arguments if not re.search(rf"`{name}\b", section)} == {"token_leeway"}
+
+
+def test_every_image_that_is_named_has_the_version_of_the_package() -> None:
+    named = {
+        (file.relative_to(CHECKOUT).as_posix(), version)
+        for file in [*(CHECKOUT / "deploy").rglob("*"), *PAGES]
+        if file.is_file()
+        for version in re.findall(r"/kruise-autopatch:([\w.]+)", file.read_text("utf-8"))
+    }
+    assert len(named) > 4
+    assert {version for _, version in named} == {__version__}, sorted(named)
 
 
 def test_every_picture_is_shown_and_described() -> None:

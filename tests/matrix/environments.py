@@ -13,6 +13,7 @@ from pathlib import Path
 
 from checkout import CHECKOUT, copy_to
 
+import kruise_autopatch_local
 from matrix.releases import Environment
 
 PROGRAM = CHECKOUT / "tests" / "surfaces" / "conversation.py"
@@ -34,10 +35,13 @@ def build_wheel(directory: Path) -> Path:
 
 
 def digest(wheel: Path) -> str:
-    """Of what the wheel installs and of the program: results of another digest do not count."""
+    """Of what takes part: the wheel, the program and the server. Other results do not count."""
     found = hashlib.sha256()
     for module in ("conversation", "proxied", "proxies", "seldom", "steps"):
         found.update(PROGRAM.with_name(f"{module}.py").read_bytes())
+    server = Path(kruise_autopatch_local.__file__).parent
+    for module in sorted(server.rglob("*.py")):
+        found.update(module.relative_to(server).as_posix().encode() + b"\0" + module.read_bytes())
     with zipfile.ZipFile(wheel) as archive:
         for name in sorted(archive.namelist()):
             found.update(name.encode() + b"\0" + archive.read(name))
