@@ -22,6 +22,9 @@ from environments import (
 
 from kruise_autopatch import __version__
 
+# The libraries are many: one worker of pytest-xdist copies them.
+pytestmark = pytest.mark.xdist_group("libraries of both")
+
 SOURCES = ["wheel", "sdist", "editable"]
 WAYS = list(itertools.product(TOOLS, SOURCES))
 
