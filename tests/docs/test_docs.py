@@ -15,14 +15,20 @@ from kruise_autopatch_local import LocalManager, options
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 READMES = sorted(CHECKOUT.glob("README*.md"))
-PAGES = [*READMES, *sorted((CHECKOUT / "docs").glob("*.md"))]
+DOCS = sorted((CHECKOUT / "docs").glob("*.md"))
+PAGES = [*READMES, *DOCS, CHECKOUT / "local" / "README.md"]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Outside fences: paragraphs that are indented by four spaces and begin with an import.
 INDENTED_PYTHON = re.compile(r"^ {4}(?:from \w+[\w.]* import|import) .*\n(?: {4}.*\n|\n)*", re.M)
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+
+def name_of(page: Path) -> str:
+    return page.relative_to(CHECKOUT).as_posix()
+
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
 def text_of(name: str) -> str:
@@ -77,7 +83,7 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
 
 
 def test_the_readme_and_its_translation_link_to_each_other_and_to_every_page() -> None:
-    names = {f"docs/{page.name}" for page in PAGES if page not in READMES}
+    names = {f"docs/{page.name}" for page in DOCS}
     for name, other in [("README.md", "README.zh.md"), ("README.zh.md", "README.md")]:
         assert {*names, other} <= set(LINK.findall(text_of(name)))
 
@@ -108,7 +114,7 @@ def python_blocks() -> list[tuple[str, str]]:
         blocks = PYTHON_BLOCK.findall(text)
         for indented in INDENTED_PYTHON.findall(FENCE.sub("", text)):
             blocks.append(re.sub(r"^ {4}", "", indented, flags=re.M))
-        found += [(f"{page.name}, block {n}", block) for n, block in enumerate(blocks, start=1)]
+        found += [(f"{name_of(page)}, block {n}", block) for n, block in enumerate(blocks, start=1)]
     return found
 
 
