@@ -30,7 +30,7 @@ WAYS = list(itertools.product(TOOLS, SOURCES))
 
 # What a user does: a server, and a program that knows nothing of it but its variables.
 USE = """
-import importlib.util, os, subprocess, sys
+import os, subprocess, sys
 from kruise_autopatch_local import LocalManager
 
 program = "from e2b import Sandbox; print(Sandbox.kill('no-such-sandbox'))"
@@ -38,9 +38,7 @@ with LocalManager() as manager:
     variables = {**os.environ, **manager.environment()}
     subprocess.run([sys.executable, "-c", program], env=variables, check=True)
     print(*(request["path"] for request in manager.requests()))
-print(importlib.util.find_spec("pytest"))
 """
-USED = "False\n/kruise/api/sandboxes/no-such-sandbox\nNone"
 
 # The same where no .pth file is processed.
 USE_BY_HAND = """
@@ -53,7 +51,9 @@ with LocalManager() as manager:
     print(Sandbox.kill("no-such-sandbox", domain=manager.domain, api_key=manager.api_key))
     print(*(request["path"] for request in manager.requests()))
 """
-USED_BY_HAND = "False\n/kruise/api/sandboxes/no-such-sandbox"
+
+# What both print: the SDK's answer, and the request that the server has seen.
+USED = "False\n/kruise/api/sandboxes/no-such-sandbox"
 
 Sources = dict[str, Callable[[], list[str]]]
 
@@ -123,6 +123,8 @@ def test_it_runs_after_every_way_of_installing_and_uninstalling_leaves_nothing_b
     before = environment.snapshot()
     environment.install(tool, *sources[source]())
     assert environment.run("-c", USE) == USED
+    finding = "import importlib.util; print(importlib.util.find_spec('pytest'))"
+    assert environment.run("-c", finding) == "None"  # and none was needed
     command = environment.python.with_name(LOCAL)
     usage = environment.execute([command, "--help"])
     assert usage == environment.run("-m", "kruise_autopatch_local", "--help")
@@ -142,20 +144,20 @@ def test_it_runs_from_the_user_s_site_packages(
 
 def test_it_runs_from_a_target_directory(bare: Environment, target: Path) -> None:
     variables = {"PYTHONPATH": str(target)}
-    assert bare.run("-c", USE_BY_HAND, variables=variables) == USED_BY_HAND
+    assert bare.run("-c", USE_BY_HAND, variables=variables) == USED
 
 
 def test_it_runs_from_a_directory_on_the_path_that_the_server_does_not_inherit(
     bare: Environment, target: Path
 ) -> None:
     adding = f"import sys; sys.path.insert(0, {str(target)!r})\n"
-    assert bare.run("-c", adding + USE_BY_HAND) == USED_BY_HAND
+    assert bare.run("-c", adding + USE_BY_HAND) == USED
 
 
 def test_it_runs_from_a_zipped_tree(bare: Environment, target: Path, tmp_path: Path) -> None:
     archive = shutil.make_archive(str(tmp_path / "tree"), "zip", target)
     variables = {"PYTHONPATH": archive}
-    assert bare.run("-c", USE_BY_HAND, variables=variables) == USED_BY_HAND
+    assert bare.run("-c", USE_BY_HAND, variables=variables) == USED
     reading = "import kruise_autopatch; print(kruise_autopatch.__version__)"
     assert bare.run("-c", reading, variables=variables) == __version__
 
