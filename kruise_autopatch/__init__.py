@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from kruise_autopatch._version import __version__
+    from kruise_autopatch._version import __version__ as __version__
     from kruise_autopatch.public import *
 
 # How a switch is spelled that is off; compared without case and surrounding space.

@@ -14,6 +14,7 @@ import pytest
 from deploy import contained
 from deploy.contained import Container, Mount, NotAllowed
 from deploy.prepare import OWN_WRAPT
+from kruise_autopatch import __version__
 from support import loopback
 
 DOMAIN = {"E2B_DOMAIN": "kruise.test"}
@@ -107,6 +108,11 @@ def test_without_the_sdk_a_program_loads_no_wrapt(python: str, tree: Path) -> No
     loader = "kruise_autopatch.start_up.loader"
     code = f"import sys; print('wrapt' in sys.modules, {loader!r} in sys.modules)"
     assert output([python, "-c", code], tree, ON) == "False False"
+
+
+def test_it_knows_its_version(python: str, tree: Path) -> None:
+    found = output([python, "-m", "kruise_autopatch", "--version"], tree, ON)
+    assert found == f"kruise-autopatch {__version__}"
 
 
 def test_child_processes_are_patched_too(python: str, tree: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def recipe(name: str) -> Any:
 
 @pytest.fixture(scope="session")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All that the recipes install, except our package."""
+    """All that the recipes install, except our distributions."""
     directory = tmp_path_factory.mktemp("everything")
     copy_libraries(directory, "code-interpreter,local", ["pip", "pytest"])
     return directory
@@ -76,10 +76,10 @@ def new_machine(
 
 
 @pytest.fixture
-def installers(wheel: Path) -> dict[str, str]:
-    """Let pip find our wheel, and ask nobody else."""
+def installers(wheel: Path, local_wheel: Path) -> dict[str, str]:
+    """Let pip find our wheels, and ask nobody else."""
     return {
-        "PIP_FIND_LINKS": str(wheel.parent),
+        "PIP_FIND_LINKS": f"{wheel.parent} {local_wheel.parent}",
         "PIP_NO_INDEX": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_ROOT_USER_ACTION": "ignore",
