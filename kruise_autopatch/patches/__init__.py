@@ -11,9 +11,13 @@ from kruise_autopatch.settings import CurrentSettings
 def points_for(package: str, settings: CurrentSettings) -> Sequence[PatchPoint]:
     """The patch points of a top-level package of the SDK, such as ``e2b_desktop``."""
     if package == "e2b":
-        from kruise_autopatch.patches import e2b, traffic_token
+        from kruise_autopatch.patches import connections, e2b, traffic_token
 
-        return (*e2b.points(settings), *traffic_token.points(settings))
+        return (
+            *e2b.points(settings),
+            *connections.points(),
+            *traffic_token.points(settings),
+        )
     if package == "e2b_code_interpreter":
         from kruise_autopatch.patches import code_interpreter, traffic_token
 

@@ -35,7 +35,6 @@ def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
         *_V1_POINTS,
         *_key_points(settings),
         *_template_points(),
-        *_connection_points(),
     )
 
 
@@ -255,22 +254,3 @@ def _falls_back_to_e2b_dev(module: str, template: str, method: str) -> bool:
     except ModuleNotFoundError:
         return False
     return "e2b.dev" in getattr(getattr(function, "__code__", None), "co_consts", ())
-
-
-# --- connections: 2.56.0 and newer open at most 200 to each address ----------------------------
-
-# What the releases before had for all addresses together. On the private protocol every sandbox
-# and the API share one address, so the 201st open stream would block even a kill().
-_CONNECTIONS = 2000
-
-
-def _connection_points() -> Sequence[PatchPoint]:
-    # The SDK's own variable, which it has read by now.
-    if os.environ.get("E2B_MAX_CONNECTIONS"):
-        return ()
-    modules = ("e2b.api.client_sync", "e2b.api.client_async")
-    return tuple(
-        PatchPoint(module, "max_connections", _CONNECTIONS, adds=True)
-        for module in modules
-        if hasattr(import_module(module), "max_connections")
-    )

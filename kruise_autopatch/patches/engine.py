@@ -35,7 +35,7 @@ States = Mapping[str, str]
 class PatchPoint:
     """One attribute of the SDK, and what it becomes."""
 
-    __slots__ = ("adds", "may_lack", "module", "parameters", "path", "wrapper")
+    __slots__ = ("adds", "instead", "may_lack", "module", "parameters", "path", "wrapper")
 
     def __init__(
         self,
@@ -46,12 +46,15 @@ class PatchPoint:
         may_lack: MayLack = "nothing",
         *,
         adds: bool = False,
+        instead: tuple[str, ...] = (),
     ) -> None:
         """
         :param path: of the attribute inside the module, such as ``ConnectionConfig.get_host``
         :param parameters: that the native callable must accept for the wrapper to be right
         :param adds: ``wrapper`` does not wrap anything: it is the attribute, whether the SDK has
             one or not
+        :param instead: what the module of other releases has in place of the attribute: with one
+            of these it may lack the attribute, without them it has changed
         """
         self.module = module
         self.path = path
@@ -59,6 +62,7 @@ class PatchPoint:
         self.parameters = parameters
         self.may_lack = may_lack
         self.adds = adds
+        self.instead = instead
 
     @property
     def name(self) -> str:
@@ -206,13 +210,14 @@ def bind(
 def _find(point: PatchPoint, behind: Callable[[Any], Any]) -> Patch | None:
     """The patch of a point; ``None`` if it may be absent and is."""
     try:
-        owner: Any = import_module(point.module)
+        module = import_module(point.module)
     except ModuleNotFoundError as missing:
         absent = missing.name is not None and f"{point.module}.".startswith(f"{missing.name}.")
         if absent and point.may_lack == "module":
             return None
         raise UnusablePoint(f"{point.name} is missing ({missing})") from missing
 
+    owner: Any = module
     *path, attribute = point.path.split(".")
     for step in path:
         owner = getattr(owner, step, None)
@@ -220,7 +225,7 @@ def _find(point: PatchPoint, behind: Callable[[Any], Any]) -> Patch | None:
     if point.adds and owner is not None:
         return Patch(owner, attribute, native, point)
     if native is None:
-        if point.may_lack == "attribute":
+        if point.may_lack == "attribute" or any(hasattr(module, name) for name in point.instead):
             return None
         raise UnusablePoint(f"{point.name} is missing")
     _check_parameters(point, native)
@@ -236,7 +241,7 @@ def _static_attribute(owner: Any, attribute: str) -> Any:
 
 
 def _check_parameters(point: PatchPoint, native: Any) -> None:
-    if isinstance(native, property):
+    if isinstance(native, property) or not point.parameters:
         return
     accepted = _parameters(getattr(native, "__func__", native))
     lacking = [name for name in point.parameters if name not in accepted]
