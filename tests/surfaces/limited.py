@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import struct
 import threading
@@ -65,7 +66,7 @@ class LimitedServer:
     def environment(self) -> dict[str, str]:
         return {
             "KRUISE_E2B_PATCH": "1",
-            "E2B_DOMAIN": f"localhost:{self.port}",
+            "E2B_DOMAIN": f"127.0.0.1:{self.port}",
             "E2B_API_KEY": "e2b_00",
             **self._variables,
         }
@@ -75,36 +76,27 @@ class LimitedServer:
         return sum(self.open.copy().values(), Counter())
 
     def __enter__(self) -> LimitedServer:
-        self._loop = asyncio.new_event_loop()
         started = threading.Event()
-        self._thread = threading.Thread(target=self._serve, args=(started,), daemon=True)
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(started),))
         self._thread.start()
         started.wait()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join()
-        self._loop.close()
 
-    def _serve(self, started: threading.Event) -> None:
-        serving = self._loop.create_server(
-            lambda: _Connection(self), "localhost", 0, ssl=self._context, backlog=8192
-        )
-        # By name, and so on the first of its addresses alone: one port.
-        server = self._loop.run_until_complete(serving)
-        self.port = server.sockets[0].getsockname()[1]
-        for other in server.sockets[1:]:
-            other.close()
+    async def _serve(self, started: threading.Event) -> None:
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         # Programs end with streams open.
         self._loop.set_exception_handler(lambda *_: None)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=8192)
+        self.port = listener.getsockname()[1]
+        await self._loop.create_server(
+            lambda: _Connection(self), sock=listener, ssl=self._context, backlog=8192
+        )
         started.set()
-        self._loop.run_forever()
-        server.close()
-        accepting = asyncio.all_tasks(self._loop)
-        for task in accepting:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*accepting, return_exceptions=True))
+        await self._stopped.wait()
 
     def reply(self, method: str, path: str) -> tuple[int, str, bytes]:
         """Status, content type and body of an answer that ends."""
