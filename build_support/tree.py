@@ -11,30 +11,16 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+from build_support.wheels import CHECKOUT, SOURCES, copy_sources
+
 REQUIREMENTS = CHECKOUT / "deploy" / "image" / "requirements.txt"
 
-# Of the checkout, what the wheel is made from.
-_SOURCE = (
-    "build_support",
-    "kruise_agents",
-    "kruise_autopatch",
-    "kruise_autopatch.pth",
-    "pyproject.toml",
-    "setup.cfg",
-    "LICENSE",
-    "MANIFEST.in",
-    "README.md",
-)
-# Needs libraries that the tree does not have.
-_LEFT_OUT = "local/kruise_autopatch_local/"
 # The oldest that a zip archive, such as an image's layer may pass through, can express.
 _TIME = 315532800
 
@@ -55,12 +41,7 @@ def build_wheel(directory: Path) -> Path:
     """Our own wheel. Built from a copy, since setuptools leaves files in what it builds from."""
     source = directory / "source"
     source.mkdir(parents=True)
-    for name in _SOURCE:
-        origin = CHECKOUT / name
-        if origin.is_dir():
-            shutil.copytree(origin, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(origin, source / name)
+    copy_sources(SOURCES, source)
     _pip("wheel", "--no-deps", "--wheel-dir", str(directory), str(source))
     (wheel,) = directory.glob("*.whl")
     return wheel
@@ -106,8 +87,7 @@ def _place(name: PurePosixPath) -> PurePosixPath | None:
         is_licence = "licenses" in rest or name.name.startswith(("LICENSE", "LICENCE"))
         place = PurePosixPath("licences", package.partition("-")[0], name.name)
         return place if is_licence else None
-    left_out = str(name).startswith(_LEFT_OUT)
-    return name if name.suffix == ".py" and not left_out else None
+    return name if name.suffix == ".py" else None
 
 
 def _pip(*arguments: str) -> None:

@@ -1,8 +1,7 @@
 """Move every URL of E2B's Python SDK to OpenKruise Agents' private, single-host protocol.
 
 This package is imported at interpreter start-up, so it imports nothing itself: the names of
-``kruise_autopatch.public`` are loaded on first use (PEP 562). pytest would warn, in every run, that
-it cannot rewrite a package that start-up has imported; so to pytest we say PYTEST_DONT_REWRITE.
+``kruise_autopatch.public`` are loaded on first use (PEP 562).
 
 What is loaded with the SDK imports its neighbours as ``import kruise_autopatch.X as X``: the other
 form would ask ``__getattr__`` for each of them.
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
+    from kruise_autopatch._version import __version__
     from kruise_autopatch.public import *
 
 # How a switch is spelled that is off; compared without case and surrounding space.
@@ -28,9 +28,7 @@ GATED = ("e2b.connection_config", "e2b.volume.connection_config")
 def start():
     # type: () -> None
     """What ``kruise_autopatch.pth`` calls at each start of Python; never renamed, never raises."""
-    import kruise_autopatch.start_up as start_up
-
-    start_up.install(_on_import)
+    _room("start_up").install(_on_import)
 
 
 def _on_import(package):
@@ -41,9 +39,13 @@ def _on_import(package):
 
 def __getattr__(name):
     # type: (str) -> Any
-    import kruise_autopatch.public as public
+    return _room("public").find(name)
 
-    return public.find(name)
+
+def _room(name):
+    # type: (str) -> Any
+    """By name: everything here stands on this module, and so it imports nothing of it."""
+    return __import__(f"kruise_autopatch.{name}", fromlist=["name"])
 
 
 def __dir__():

@@ -17,7 +17,7 @@ import kruise_autopatch.versions as versions
 from kruise_autopatch import PACKAGES
 from kruise_autopatch.errors import IncompatibleSDKError
 from kruise_autopatch.patches import points_for
-from kruise_autopatch.patches.engine import PatchSet, resolve
+from kruise_autopatch.patches.engine import PatchSet, UnusablePoint, resolve
 from kruise_autopatch.settings import Settings
 
 # Guards the four below. Never held during an import: another thread may hold that module's
@@ -39,12 +39,14 @@ class State(NamedTuple):
     source: str | None
     # What became of each patch point.
     points: dict[str, str]
+    # The packages of the SDK that are loaded, but neither patched nor left as they are.
+    unattended: list[str]
 
 
 def current() -> State:
     """The state of this process, consistent in itself."""
     with _lock:
-        return State(_settings, _source, dict(_patches.states))
+        return State(_settings, _source, dict(_patches.states), _unattended())
 
 
 def on_import(module: ModuleType) -> None:
@@ -77,7 +79,7 @@ def _before_client(chosen: Settings, client: type | None) -> Settings:
     :param client: the class of a sandbox, whose package may still be being imported
     """
     settings = _settings or chosen
-    if any(sys.modules.get(name) is not _attended.get(name) for name in PACKAGES):
+    if _unattended():
         _attend_others(settings)
         for base in client.__mro__ if client is not None else ():
             package = base.__module__.partition(".")[0]
@@ -86,16 +88,24 @@ def _before_client(chosen: Settings, client: type | None) -> Settings:
     return settings
 
 
+def _unattended() -> list[str]:
+    modules = sys.modules
+    loaded = [name for name in PACKAGES if name in modules]
+    return [name for name in loaded if modules[name] is not _attended.get(name)]
+
+
 def _attend_others(chosen: Settings) -> None:
     """Patch every package of the SDK that has been imported, e2b first."""
     for name in PACKAGES:
         module = sys.modules.get(name)
-        if module is not None and not getattr(module.__spec__, "_initializing", False):
+        if module is not None and not gates.is_initializing(module):
             _attend(module, chosen)
 
 
 def _attend(module: ModuleType, chosen: Settings) -> None:
-    _patch_package(module.__name__, chosen)
+    # What stands for the SDK while Sphinx builds documentation (autodoc_mock_imports).
+    if getattr(module, "__sphinx_mock__", False) is not True:
+        _patch_package(module.__name__, chosen)
     with _lock:
         _attended[module.__name__] = module
 
@@ -116,17 +126,25 @@ def _patch_package(package: str, chosen: Settings) -> None:
     if package == "e2b" and versions.is_too_old(versions.of_e2b()):
         _report(f"e2b {versions.of_e2b()} is too old: e2b 2.8.0 or newer is needed", chosen)
         return
-    resolution = resolve(points_for(package, partial(_before_client, chosen)), gates.native)
-    if resolution.problems:
+    points = points_for(package, partial(_before_client, chosen))
+    resolution = resolve(points, gates.native)
+    problems = resolution.problems
+    changed = False
+    if not problems or not chosen.strict:
+        with _lock:
+            try:
+                changed = _patches.apply(resolution)
+            except UnusablePoint as problem:
+                problems = [*problems, problem]
+    if problems:
         found = f"{package} {versions.installed(package) or '(version unknown)'}"
-        _report(f"{found} cannot be fully patched: {'; '.join(resolution.problems)}", chosen)
-    with _lock:
-        changed = _patches.apply(resolution)
+        reasons = "; ".join(map(str, problems))
+        _report(f"{found} cannot be fully patched: {reasons}", chosen, problems[0].__cause__)
     if changed:
         log.patched(package, resolution.states)
 
 
-def _report(problem: str, chosen: Settings) -> None:
+def _report(problem: str, chosen: Settings, cause: BaseException | None = None) -> None:
     """Fail closed with an error, or warn where the user asked for that."""
     if not chosen.strict:
         warnings.warn(f"kruise-autopatch: {problem}.", RuntimeWarning, stacklevel=2)
@@ -135,4 +153,4 @@ def _report(problem: str, chosen: Settings) -> None:
         f"{problem}. Install a release that kruise-autopatch supports, or upgrade"
         " kruise-autopatch. KRUISE_E2B_STRICT=0 turns this error into a warning; without"
         " KRUISE_E2B_PATCH and patch_e2b the SDK stays native."
-    )
+    ) from cause

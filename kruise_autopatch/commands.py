@@ -33,6 +33,8 @@ class Status(NamedTuple):
     settings: Settings | None
     patches: Sequence[PointState]
     sdk_imported: bool
+    # The packages that were imported past the import hook: patched when a client is built next.
+    unpatched: Sequence[str] = ()
 
     def __str__(self) -> str:
         if not self.enabled:
@@ -41,7 +43,14 @@ class Status(NamedTuple):
             waiting = "the imported e2b is not patched" if self.sdk_imported else "waiting for e2b"
             return f"kruise-autopatch: on, {waiting}"
         head = f"kruise-autopatch: on, by {self.source}, {self.settings}"
-        return "\n".join([head, *(f"  {patch.name}: {patch.state}" for patch in self.patches)])
+        late = "imported past the import hook, patched when a client is built next"
+        return "\n".join(
+            [
+                head,
+                *(f"  {patch.name}: {patch.state}" for patch in self.patches),
+                *(f"  {package}: {late}" for package in self.unpatched),
+            ]
+        )
 
 
 def patch_e2b(https: bool = True, validate_key: bool = False) -> None:
@@ -85,6 +94,7 @@ def unpatch_e2b() -> None:
     start_up.stop_waiting()
     activation.decide(None, None)
     gates.settle()
+    gates.release_copies()
 
 
 def status() -> Status:
@@ -94,4 +104,5 @@ def status() -> Status:
     enabled = state.settings is not None or waiting
     source = state.source if enabled else None
     patches = tuple(PointState(*point) for point in state.points.items())
-    return Status(enabled, source, state.settings, patches, "e2b" in sys.modules)
+    unpatched = tuple(name for name in state.unattended if enabled)
+    return Status(enabled, source, state.settings, patches, "e2b" in sys.modules, unpatched)

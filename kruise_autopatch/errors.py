@@ -4,6 +4,11 @@
 class KruiseAutopatchError(Exception):
     """Base of every error that this package raises."""
 
+    def __init__(self, problem: str, advice: str = "") -> None:
+        super().__init__(f"{problem}; {advice}" if advice else problem)
+        self.problem = problem
+        self.advice = advice
+
 
 class ConfigurationError(KruiseAutopatchError, ValueError):
     """An environment variable or an argument cannot be used as it is written."""
@@ -11,6 +16,14 @@ class ConfigurationError(KruiseAutopatchError, ValueError):
 
 class IncompatibleSDKError(KruiseAutopatchError, ImportError):
     """The installed SDK lacks something that must be patched: it was not imported."""
+
+
+class UnpatchedClientError(KruiseAutopatchError):
+    """A client of the SDK was built past the patches: its route is unknown, nothing was sent."""
+
+
+class BrokenInstallationError(KruiseAutopatchError, ImportError):
+    """Something that this package needs is missing or damaged."""
 
 
 class TrafficAccessTokenError(KruiseAutopatchError):

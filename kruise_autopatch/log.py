@@ -7,9 +7,12 @@ configured logging for these levels or ``KRUISE_E2B_LOG`` asks for standard erro
 from __future__ import annotations
 
 import logging
+import sys
+from collections.abc import Mapping
+from typing import TextIO
 
+import kruise_autopatch.protocol as protocol
 import kruise_autopatch.versions as versions
-from kruise_autopatch.patches.engine import States
 
 logger = logging.getLogger("kruise_autopatch")
 
@@ -20,23 +23,56 @@ _MANY = 1000
 _said: set[str] = set()
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to the ``sys.stderr`` of the moment: the one of before may have been closed."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self.name = _HANDLER
+        self.setFormatter(logging.Formatter("kruise-autopatch: %(message)s"))
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: TextIO) -> None:
+        # What the base class is given is not kept.
+        pass
+
+
+# What KRUISE_E2B_LOG asks for, in logging's numbers.
+_asked: int | None = None
+
+
 def configure(level: str | None) -> None:
     """Write to standard error from ``info`` or ``debug`` on; ``None`` changes nothing."""
-    if level is None:
-        return
-    logger.setLevel(level.upper())
+    global _asked
+    if level is not None:
+        _asked = logging.DEBUG if level == "debug" else logging.INFO
+        _set_up()
+
+
+def _set_up() -> None:
+    """As was asked for, also after logging.config has disabled the loggers that it found."""
+    assert _asked is not None
+    logger.disabled = False
+    logger.setLevel(_asked)
     # The application's handlers may write to standard error, too.
     logger.propagate = False
     if not any(handler.name == _HANDLER for handler in logger.handlers):
-        handler = logging.StreamHandler()
-        handler.name = _HANDLER
-        handler.setFormatter(logging.Formatter("kruise-autopatch: %(message)s"))
-        logger.addHandler(handler)
+        logger.addHandler(_Handler())
 
 
-def patched(package: str, states: States) -> None:
+def _says(level: int) -> bool:
+    if _asked is not None and (logger.disabled or not logger.handlers):
+        _set_up()
+    return logger.isEnabledFor(level)
+
+
+def patched(package: str, states: Mapping[str, str]) -> None:
     """Say what became of a package of the SDK."""
-    if not logger.isEnabledFor(logging.INFO):
+    if not _says(logging.INFO):
         return
     version = versions.of_e2b() if package == "e2b" else versions.installed(package)
     release = f"{package} {version or '(version unknown)'}"
@@ -57,11 +93,9 @@ def patched(package: str, states: States) -> None:
 
 def decided(what: str, url: str, reason: str) -> None:
     """Say where a client's URLs lead, and why; once for each distinct decision."""
-    if not logger.isEnabledFor(logging.DEBUG):
+    if not _says(logging.DEBUG):
         return
-    from kruise_autopatch.protocol.written import USER_INFORMATION
-
-    text = f"{what}: {USER_INFORMATION.sub('', url)} ({reason})"
+    text = f"{what}: {protocol.without_secrets(url)} ({reason})"
     if text not in _said and len(_said) < _MANY:
         _said.add(text)
         logger.debug("%s", text)

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "__version__": "_version",
     "ConfigurationError": "errors",
     "IncompatibleSDKError": "errors",
     "KruiseAutopatchError": "errors",

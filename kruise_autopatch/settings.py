@@ -101,12 +101,17 @@ def for_call(environment: Mapping[str, str], *, https: bool, validate_key: bool)
     return others._replace(https=https, validate_key=validate_key)
 
 
-def checked_domain(text: str, source: str) -> str:
-    """``text`` if it is an authority; else a :class:`ConfigurationError` that names ``source``."""
+def checked_domain(text: str, source: str, what: str = "") -> str:
+    """``text`` if it is an authority; else a :class:`ConfigurationError` that names ``source``.
+
+    :param what: of what the source says, if it says more than the authority
+    """
     try:
         return protocol.parse_authority(text)
     except protocol.InvalidDomain as reason:
-        raise ConfigurationError(f"{source}={text!r} {reason}.") from None
+        shown = repr(protocol.without_secrets(text))
+        found = f"{source}: {what}{shown}" if what else f"{source}={shown}"
+        raise ConfigurationError(f"{found} {reason}.") from None
 
 
 def _switch(environment: Mapping[str, str], variable: Variable, *, default: bool) -> bool:

@@ -6,11 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import loopback
-import loopback_tls
 import pytest
 
 import kruise_autopatch
+from support import loopback, loopback_tls
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

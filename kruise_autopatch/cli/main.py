@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Callable
 
+from kruise_autopatch._version import __version__
 from kruise_autopatch.errors import ConfigurationError
 
 # Seconds for each step on the network.
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="kruise-autopatch",
         description="Move E2B's Python SDK to OpenKruise Agents' private protocol.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def add(name: str, do: Callable[[argparse.Namespace], int], text: str) -> _Subparser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kruise_autopatch.errors import IncompatibleSDKError, UnpatchedClientError
 from kruise_autopatch.patches.route import Route
 
 _ATTRIBUTE = "_kruise_route"
@@ -11,17 +12,38 @@ KEEPER = "_kruise_traffic"
 
 
 def attach(holder: Any, route: Route | None) -> None:
-    """Keep ``route`` on an SDK object; ``None`` leaves the object native and untouched."""
-    if route is not None:
+    """Keep ``route`` on an SDK object; ``None`` marks the object as native."""
+    try:
         setattr(holder, _ATTRIBUTE, route)
+    except (AttributeError, TypeError) as error:
+        raise IncompatibleSDKError(
+            f"{_named(holder)} of this SDK release cannot keep its route ({error}); nothing was"
+            " sent. Install a release that kruise-autopatch supports, or upgrade kruise-autopatch."
+        ) from error
+    of(holder)
 
 
 def of(holder: Any) -> Route | None:
-    """The route of an SDK object; ``None`` if native, or built before it was patched."""
-    route: Route | None = getattr(holder, _ATTRIBUTE, None)
+    """The route of an SDK object; ``None`` if it is native by decision.
+
+    :raises UnpatchedClientError: nobody has decided: it was built past the patches
+    """
+    try:
+        route: Route | None = getattr(holder, _ATTRIBUTE)
+    except AttributeError:
+        raise UnpatchedClientError(
+            f"{_named(holder)} was built past kruise-autopatch, so its route is not known and"
+            " nothing was sent: before patch_e2b was called, by a subclass whose __init__ does not"
+            " call super().__init__(), or restored from elsewhere. Build it again, by its class."
+        ) from None
     return route
 
 
 def keeper_of(holder: Any) -> Any:
     """The keeper on a configuration, a set of headers or a client; ``None`` if there is none."""
     return getattr(holder, KEEPER, None)
+
+
+def _named(holder: Any) -> str:
+    cls = type(holder)
+    return f"This {cls.__qualname__} ({cls.__module__})"

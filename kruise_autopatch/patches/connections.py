@@ -25,10 +25,6 @@ _LIMIT = "max_connections_per_address"
 _SPREADING = "BalancingTransport"
 
 
-def points() -> Sequence[PatchPoint]:
-    return _POINTS
-
-
 # --- httpx and httpcore: everything to 2.34.0, REST to 2.37.1 -----------------------------------
 
 
@@ -95,7 +91,7 @@ def _points_of(flavour: str, httpx: str, pyqwest: str, kind: str) -> Sequence[Pa
     )
 
 
-_POINTS = (
+POINTS = (
     *_points_of("sync", "TransportWithLogger", "SyncHTTPTransport", "SyncTransport"),
     *_points_of("async", "AsyncTransportWithLogger", "HTTPTransport", "AsyncTransport"),
 )

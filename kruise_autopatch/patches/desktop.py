@@ -11,7 +11,7 @@ from kruise_autopatch.patches.engine import PatchPoint, bind
 
 def _init_vnc_server(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
-    desktop = bind(wrapped, args, kwargs).arguments["desktop"]
+    desktop = bind(wrapped, instance, args, kwargs)["desktop"]
     carried.attach(instance, carried.of(desktop.connection_config))
 
 

@@ -7,17 +7,20 @@ would cost as much as loading four modules.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Literal
+from types import ModuleType
+from typing import Any, Literal, Union
+
+from kruise_autopatch.errors import BrokenInstallationError
 
 try:
-    from wrapt import FunctionWrapper
+    from wrapt import BoundFunctionWrapper, FunctionWrapper, PartialCallableObjectProxy
     from wrapt import ObjectProxy as ObjectProxy
 except Exception as error:
-    raise ImportError(
-        f"kruise-autopatch needs wrapt, which cannot be imported ({error}); run"
-        " pip install --force-reinstall kruise-autopatch wrapt, or switch it off."
+    raise BrokenInstallationError(
+        f"kruise-autopatch needs wrapt, which cannot be imported ({error})",
+        "run pip install --force-reinstall kruise-autopatch wrapt, or switch it off.",
     ) from error
 
 # wrapt's calling convention: (wrapped, instance, args, kwargs) -> result.
@@ -33,70 +36,152 @@ States = Mapping[str, str]
 
 
 class PatchPoint:
-    """One attribute of the SDK, and what it becomes."""
+    """One callable or property of the SDK, and what is wrapped around it."""
 
-    __slots__ = ("adds", "instead", "may_lack", "module", "parameters", "path", "wrapper")
+    __slots__ = (
+        "instead",
+        "may_lack",
+        "module",
+        "only_if",
+        "overrides",
+        "parameters",
+        "path",
+        "wrapper",
+    )
 
     def __init__(
         self,
         module: str,
         path: str,
-        wrapper: Wrapper | Any,
+        wrapper: Wrapper,
         parameters: tuple[str, ...] = (),
         may_lack: MayLack = "nothing",
         *,
-        adds: bool = False,
         instead: tuple[str, ...] = (),
+        only_if: Callable[[Any], bool] | None = None,
+        overrides: tuple[str, ...] = (),
     ) -> None:
         """
         :param path: of the attribute inside the module, such as ``ConnectionConfig.get_host``
         :param parameters: that the native callable must accept for the wrapper to be right
-        :param adds: ``wrapper`` does not wrap anything: it is the attribute, whether the SDK has
-            one or not
-        :param instead: what the module of other releases has in place of the attribute: with one
-            of these it may lack the attribute, without them it has changed
+        :param instead: what the module of other releases has in place of the attribute: where it
+            has one of these, it may lack the attribute
+        :param only_if: whether this native attribute is one that needs the wrapper
+        :param overrides: the top-level packages whose subclasses are wrapped, too, where they
+            override the method
         """
         self.module = module
         self.path = path
         self.wrapper = wrapper
         self.parameters = parameters
         self.may_lack = may_lack
-        self.adds = adds
         self.instead = instead
+        self.only_if = only_if
+        self.overrides = overrides
 
     @property
     def name(self) -> str:
         return f"{self.module}:{self.path}"
+
+    def replacement(self, patch: Patch) -> Any:
+        """What takes the place of the native attribute."""
+        if not isinstance(patch.native, property):
+            return patch.wrapped(patch.native, self.wrapper)
+
+        # A property's getter is called with the instance as a plain argument.
+        def getter(getter: Any, _: Any, args: tuple[Any, ...], __: dict[str, Any]) -> Any:
+            (instance,) = args
+            return self.wrapper(lambda: getter(instance), instance, (), {})
+
+        native = patch.native
+        return property(patch.wrapped(native.fget, getter), native.fset, native.fdel)
+
+
+class Addition:
+    """An attribute that the SDK is given."""
+
+    __slots__ = ("module", "path", "value")
+
+    may_lack: MayLack = "nothing"
+
+    def __init__(self, module: str, path: str, value: Any) -> None:
+        self.module = module
+        self.path = path
+        self.value = value
+
+    @property
+    def name(self) -> str:
+        return f"{self.module}:{self.path}"
+
+    def replacement(self, patch: Patch) -> Any:
+        """What takes the place of the native attribute, if there is one."""
+        return self.value
+
+
+Point = Union[PatchPoint, Addition]
 
 
 class UnusablePoint(Exception):
     """A patch point that is missing or has changed; the message says which and how."""
 
 
+class _Bound(BoundFunctionWrapper):  # type: ignore[type-arg]
+    """A wrapped method, got from an object or from its class."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        owner, attribute = self._self_parent._self_home
+        instance = self._self_instance
+        return getattr, (owner if instance is None else instance, attribute)
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        if self._self_instance is None:
+            return self
+        from copy import deepcopy
+
+        _, attribute = self._self_parent._self_home
+        return getattr(deepcopy(self._self_instance, memo), attribute)
+
+
+class _Wrapped(FunctionWrapper):  # type: ignore[type-arg]
+    """wrapt's wrapper; pickled and copied as the native function is: by its name."""
+
+    __bound_function_wrapper__ = _Bound
+
+    # Where it is found: the class or module, and its name there.
+    _self_home: tuple[Any, str]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        owner, attribute = self._self_home
+        return attribute if isinstance(owner, ModuleType) else (getattr, (owner, attribute))
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+
 class Patch:
     """The replacement of one attribute of the SDK, and the way back."""
 
-    def __init__(self, owner: Any, attribute: str, native: Any, point: PatchPoint) -> None:
+    def __init__(self, owner: Any, attribute: str, native: Any, point: Point) -> None:
+        self._name = point.name
         self._owner = owner
         self._attribute = attribute
-        self._native = native
         self._active = True
         self._inherited = attribute not in vars(owner)
-        self._replacement = point.wrapper if point.adds else self._wrap(native, point.wrapper)
+        self.native = native
+        self._replacement = point.replacement(self)
 
-    def _wrap(self, native: Any, wrapper: Wrapper) -> Any:
-        if isinstance(native, property):
-            # A property's getter is called with the instance as a plain argument.
-            def getter(getter: Any, _: Any, args: tuple[Any, ...], __: dict[str, Any]) -> Any:
-                (instance,) = args
-                return wrapper(lambda: getter(instance), instance, (), {})
-
-            return property(self._function(native.fget, getter), native.fset, native.fdel)
-        return self._function(native, wrapper)
-
-    def _function(self, native: Any, wrapper: Wrapper) -> Any:
+    def wrapped(self, native: Any, wrapper: Wrapper) -> Any:
+        """``wrapper`` around ``native``, as long as this patch is in force."""
         # If somebody has wrapped ours by the time it is undone, it stays in place, disabled.
-        return FunctionWrapper(native, wrapper, enabled=lambda: self._active)
+        replacement = _Wrapped(native, wrapper, enabled=lambda: self._active)
+        replacement._self_home = self._owner, self._attribute
+        return replacement
 
     def covers(self, other: Patch) -> bool:
         """Whether this patch is of the same attribute, and still in place."""
@@ -108,7 +193,13 @@ class Patch:
         return vars(self._owner).get(self._attribute) is self._replacement
 
     def apply(self) -> None:
-        setattr(self._owner, self._attribute, self._replacement)
+        """Replace the attribute. Raises :class:`UnusablePoint` if the SDK does not let us."""
+        try:
+            setattr(self._owner, self._attribute, self._replacement)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _problem(self._name, error) from error
 
     def undo(self) -> None:
         """Put the native attribute back."""
@@ -118,7 +209,7 @@ class Patch:
         if self._inherited:
             delattr(self._owner, self._attribute)
         else:
-            setattr(self._owner, self._attribute, self._native)
+            setattr(self._owner, self._attribute, self.native)
 
 
 class Resolution:
@@ -128,8 +219,8 @@ class Resolution:
 
     def __init__(self) -> None:
         self.patches: list[Patch] = []
-        # One line for each point that is missing or has changed.
-        self.problems: list[str] = []
+        # One for each point that is missing or has changed.
+        self.problems: list[UnusablePoint] = []
         self.states: dict[str, str] = {}
 
 
@@ -174,7 +265,7 @@ class PatchSet:
         self._states.clear()
 
 
-def resolve(points: Sequence[PatchPoint], native: Callable[[Any], Any]) -> Resolution:
+def resolve(points: Sequence[Point], native: Callable[[Any], Any]) -> Resolution:
     """Find the attributes of ``points``, importing their modules; changes nothing.
 
     :param native: gives the attribute itself where something stands before it for the moment
@@ -182,39 +273,79 @@ def resolve(points: Sequence[PatchPoint], native: Callable[[Any], Any]) -> Resol
     resolution = Resolution()
     for point in points:
         try:
-            patch = _find(point, native)
-        except UnusablePoint as problem:
-            resolution.problems.append(str(problem))
+            found = list(_find(point, native))
+        except MemoryError:
+            raise
+        except Exception as error:
+            problem = _problem(point.name, error)
+            resolution.problems.append(problem)
             resolution.states[point.name] = f"unusable: {problem}"
             continue
-        if patch is not None:
-            resolution.patches.append(patch)
-        resolution.states[point.name] = "applied" if patch is not None else "absent"
+        resolution.patches += found
+        resolution.states[point.name] = "applied" if found else "absent"
     return resolution
 
 
 def bind(
-    wrapped: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> inspect.BoundArguments:
+    wrapped: Callable[..., Any], instance: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
     """The arguments of a call by name, wherever this release of the SDK puts them.
 
-    A call that does not fit is left to the SDK, which refuses it in its own words.
+    Without those that were left out. A call that does not fit is left to the SDK, which refuses it
+    in its own words. The parameters are those of the code: to ask ``inspect.signature`` at each
+    call would cost more than all the rest, and before wrapt 2.5 it gives wrong answers about a
+    method that is called through its class.
     """
+    code = getattr(wrapped, "__code__", None)
+    if code is None or code.co_flags & _VARIABLE or code.co_posonlyargcount:
+        return _bind_by_signature(wrapped, instance, args, kwargs)
+    # The first one is the instance.
+    names = code.co_varnames[instance is not None : code.co_argcount]
+    given = dict(zip(names, args))
+    required = names[: len(names) - len(wrapped.__defaults__ or ())]
+    fits = len(args) <= len(names) and given.keys().isdisjoint(kwargs)
+    given.update(kwargs)
+    if fits and all(name in given for name in required):
+        return given
+    wrapped(*args, **kwargs)
+    raise TypeError(f"{wrapped} was not called as it is declared")
+
+
+# CO_VARARGS | CO_VARKEYWORDS, of the flags of a code object.
+_VARIABLE = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+
+
+def _bind_by_signature(
+    wrapped: Callable[..., Any], instance: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    function: Any = wrapped
+    if issubclass(type(wrapped), PartialCallableObjectProxy):
+        # wrapt's stand-in for a method that was called through its class.
+        function, args = function.__wrapped__, (instance, *args)
     try:
-        return inspect.signature(wrapped).bind(*args, **kwargs)
+        given = inspect.signature(function).bind(*args, **kwargs)
     except TypeError:
         wrapped(*args, **kwargs)
         raise
+    return {name: value for name, value in given.arguments.items() if value is not instance}
 
 
-def _find(point: PatchPoint, behind: Callable[[Any], Any]) -> Patch | None:
-    """The patch of a point; ``None`` if it may be absent and is."""
+def _problem(name: str, error: Exception) -> UnusablePoint:
+    if isinstance(error, UnusablePoint):
+        return error
+    problem = UnusablePoint(f"{name} cannot be patched ({type(error).__name__}: {error})")
+    problem.__cause__ = error
+    return problem
+
+
+def _find(point: Point, behind: Callable[[Any], Any]) -> Iterator[Patch]:
+    """The patches of a point; none if it may be absent and is."""
     try:
         module = import_module(point.module)
     except ModuleNotFoundError as missing:
         absent = missing.name is not None and f"{point.module}.".startswith(f"{missing.name}.")
         if absent and point.may_lack == "module":
-            return None
+            return
         raise UnusablePoint(f"{point.name} is missing ({missing})") from missing
 
     owner: Any = module
@@ -222,14 +353,33 @@ def _find(point: PatchPoint, behind: Callable[[Any], Any]) -> Patch | None:
     for step in path:
         owner = getattr(owner, step, None)
     native = behind(_static_attribute(owner, attribute))
-    if point.adds and owner is not None:
-        return Patch(owner, attribute, native, point)
     if native is None:
-        if point.may_lack == "attribute" or any(hasattr(module, name) for name in point.instead):
-            return None
-        raise UnusablePoint(f"{point.name} is missing")
-    _check_parameters(point, native)
-    return Patch(owner, attribute, native, point)
+        if isinstance(point, Addition) and owner is not None:
+            yield Patch(owner, attribute, None, point)
+        elif point.may_lack != "attribute" and not any(
+            hasattr(module, name) for name in getattr(point, "instead", ())
+        ):
+            raise UnusablePoint(f"{point.name} is missing")
+        return
+    if isinstance(point, PatchPoint):
+        if point.only_if is not None and not point.only_if(native):
+            return
+        _check_parameters(point, point.name, native)
+        yield from _overriding(point, owner, attribute)
+    yield Patch(owner, attribute, native, point)
+
+
+def _overriding(point: PatchPoint, owner: Any, attribute: str) -> Iterator[Patch]:
+    """The same for subclasses, of the packages that the point names, that override the method."""
+    if not point.overrides or not isinstance(owner, type):
+        return
+    subclasses: list[type] = owner.__subclasses__()
+    for subclass in subclasses:
+        native = vars(subclass).get(attribute)
+        if native is not None and subclass.__module__.partition(".")[0] in point.overrides:
+            _check_parameters(point, f"{subclass.__module__}:{subclass.__qualname__}", native)
+            yield Patch(subclass, attribute, native, point)
+        yield from _overriding(point, subclass, attribute)
 
 
 def _static_attribute(owner: Any, attribute: str) -> Any:
@@ -240,19 +390,22 @@ def _static_attribute(owner: Any, attribute: str) -> Any:
     return None
 
 
-def _check_parameters(point: PatchPoint, native: Any) -> None:
+def _check_parameters(point: PatchPoint, name: str, native: Any) -> None:
     if isinstance(native, property) or not point.parameters:
         return
     accepted = _parameters(getattr(native, "__func__", native))
-    lacking = [name for name in point.parameters if name not in accepted]
+    lacking = [parameter for parameter in point.parameters if parameter not in accepted]
     if lacking:
-        raise UnusablePoint(f"{point.name} has changed: it takes no {', '.join(lacking)}")
+        raise UnusablePoint(f"{name} has changed: it takes no {', '.join(lacking)}")
 
 
 def _parameters(function: Any) -> Collection[str]:
     code = getattr(function, "__code__", None)
     if code is None or hasattr(function, "__wrapped__"):
-        return inspect.signature(function).parameters
+        try:
+            return inspect.signature(function).parameters
+        except (TypeError, ValueError):
+            return ()
     # What signature() would say of a plain function, without half of the cost of patching.
     names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return names

@@ -25,7 +25,7 @@ _ONLY_THE_API = (
 class Explicit:
     """What the user said, by argument or by variable. ``None`` means nothing was said."""
 
-    __slots__ = ("api_url", "debug", "domain", "domain_source", "sandbox_url")
+    __slots__ = ("api_url", "api_url_source", "debug", "domain", "domain_source", "sandbox_url")
 
     def __init__(
         self,
@@ -34,15 +34,18 @@ class Explicit:
         api_url: Optional[str] = None,
         sandbox_url: Optional[str] = None,
         debug: bool = False,
+        api_url_source: str = "E2B_API_URL",
     ) -> None:
         """
         :param domain_source: how the user gave the domain, for error messages
+        :param api_url_source: the same of the API URL
         """
         self.domain = domain
         self.domain_source = domain_source
         self.api_url = api_url
         self.sandbox_url = sandbox_url
         self.debug = debug
+        self.api_url_source = api_url_source
 
 
 class Route(NamedTuple):
@@ -72,14 +75,16 @@ class Route(NamedTuple):
         return self.authority
 
     def sandbox_host(self, sandbox_id: str, server_domain: Optional[str], port: int) -> str:
-        """See :func:`protocol.sandbox_host`."""
-        return protocol.sandbox_host(self.sandbox_authority(server_domain), sandbox_id, port)
+        """See :func:`protocol.sandbox_host`. Raises :class:`ConfigurationError`."""
+        authority = self.sandbox_authority(server_domain)
+        try:
+            return protocol.sandbox_host(authority, sandbox_id, port)
+        except ValueError as reason:
+            raise ConfigurationError(f"{reason}.") from None
 
     def sandbox_url(self, sandbox_id: str, server_domain: Optional[str], port: int) -> str:
         """See :func:`protocol.sandbox_url`."""
-        return protocol.sandbox_url(
-            self.scheme, self.sandbox_authority(server_domain), sandbox_id, port
-        )
+        return f"{self.scheme}://{self.sandbox_host(sandbox_id, server_domain, port)}"
 
 
 def choose(settings: Settings, explicit: Explicit) -> Optional[Route]:
@@ -98,11 +103,15 @@ def choose(settings: Settings, explicit: Explicit) -> Optional[Route]:
         if protocol.is_public(authority):
             return None
         scheme = settings.scheme
-        if private and private[1] == authority:
+        if private and _names(private, authority):
             scheme = private[0]
         return Route(scheme, authority, settings.sandbox_domain)
     if private:
-        return Route(*private, settings.sandbox_domain)
+        scheme, authority = private
+        checked_domain(authority, explicit.api_url_source, "its host ")
+        if protocol.is_public(authority):
+            return None
+        return Route(scheme, authority, settings.sandbox_domain)
     if explicit.api_url and explicit.sandbox_url:
         return Route(settings.scheme, None, settings.sandbox_domain)
     if explicit.api_url:
@@ -110,12 +119,22 @@ def choose(settings: Settings, explicit: Explicit) -> Optional[Route]:
     raise ConfigurationError(NO_DOMAIN)
 
 
+def _names(private: tuple[str, str], authority: str) -> bool:
+    """Whether a private API URL is one of this host."""
+    scheme, host = private
+    try:
+        return protocol.same(scheme, host.rpartition("@")[2], authority)
+    except protocol.InvalidDomain:
+        return False
+
+
 def reason(route: Optional[Route], explicit: Explicit) -> str:
     """Why :func:`choose` has chosen this route, in a few words."""
     if explicit.debug:
         return "native: debug"
     if route is None:
-        return f"native: {explicit.domain_source} is E2B's own cloud"
+        source = explicit.domain_source if explicit.domain else explicit.api_url_source
+        return f"native: {source} is E2B's own cloud"
     if explicit.api_url:
         return "an api_url was given"
     return f"private: {explicit.domain_source}"

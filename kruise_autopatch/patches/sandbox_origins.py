@@ -30,11 +30,11 @@ class _SandboxOrigin(Origin):
 class _SandboxUrl(URL):
     def __init__(self, url: URL, sandbox_port: str) -> None:
         super().__init__(scheme=url.scheme, host=url.host, port=url.port, target=url.target)
-        self._sandbox_port = sandbox_port
+        self._origin = _SandboxOrigin(url.origin, sandbox_port)
 
     @property
     def origin(self) -> Origin:
-        return _SandboxOrigin(super().origin, self._sandbox_port)
+        return self._origin
 
 
 def separate(pool: Any) -> None:

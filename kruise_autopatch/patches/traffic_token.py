@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from kruise_autopatch.errors import TrafficAccessTokenError
 from kruise_autopatch.patches import carried
-from kruise_autopatch.patches.engine import PatchPoint, Wrapper
+from kruise_autopatch.patches.engine import Addition, PatchPoint, Point, Wrapper
 from kruise_autopatch.settings import CurrentSettings
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _ASYNC = "e2b.sandbox_async"
 _PATIENCE = 60.0
 
 
-def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
+def points(settings: CurrentSettings) -> Sequence[Point]:
     """The patch points in the e2b distribution."""
     return (
         PatchPoint(f"{_SYNC}.main", "Sandbox.__init__", _init_sandbox(settings, _sync_keeper)),
@@ -246,9 +246,9 @@ async def _arefresh(self: Any, force: bool = False) -> str | None:
 _arefresh.__doc__ = _refresh.__doc__
 
 
-def _added(module: str, name: str, method: Any) -> PatchPoint:
+def _added(module: str, name: str, method: Any) -> Addition:
     method.__name__ = _REFRESH
-    return PatchPoint(module, f"{name}.{_REFRESH}", method, adds=True)
+    return Addition(module, f"{name}.{_REFRESH}", method)
 
 
 def _unkept(sandbox: Any, force: bool) -> Any:

@@ -6,13 +6,18 @@ routes are sandbox-manager's (``pkg/servers/e2b/adapters`` of openkruise/agents)
 * control plane: ``<scheme>://<authority>/kruise/api/…``
 * data plane:    ``<scheme>://<authority>/kruise/<sandbox id>/<port>/…``
 
-An *authority* is a host with an optional port (RFC 3986, section 3.2). Annotations are evaluated
-here, as in ``settings``.
+Annotations are evaluated here, as in ``settings``.
 """
 
-import ipaddress
 from typing import Any, Optional
 from urllib.parse import urlsplit, urlunsplit
+
+from kruise_autopatch.protocol.authorities import InvalidDomain as InvalidDomain
+from kruise_autopatch.protocol.authorities import is_public as is_public
+from kruise_autopatch.protocol.authorities import parse_authority as parse_authority
+from kruise_autopatch.protocol.authorities import same as same
+from kruise_autopatch.protocol.authorities import split_port as split_port
+from kruise_autopatch.protocol.authorities import without_secrets as without_secrets
 
 PREFIX = "/kruise"
 API_PATH = f"{PREFIX}/api"
@@ -20,110 +25,6 @@ API_PATH = f"{PREFIX}/api"
 # Seconds. sandbox-manager refuses a connect without a positive timeout; the SDK's v2 route
 # documents 300 as the value of one that is left out.
 DEFAULT_CONNECT_TIMEOUT = 300
-
-# e2b/sandbox_domains.py of e2b 2.63.0. Their subdomains are E2B's too.
-PUBLIC_DOMAINS = (
-    "e2b.app",
-    "e2b.dev",
-    "e2b.pro",
-    "e2b-staging.dev",
-    "e2b-tango.dev",
-    "e2b-juliett.dev",
-)
-
-
-class InvalidDomain(ValueError):
-    """A text that is not an authority; the message says why and what to write instead."""
-
-
-# --- authorities ---------------------------------------------------------------------------
-
-
-def parse_authority(text: str) -> str:
-    """Return ``text`` if it is ``host``, ``host:port`` or ``[ipv6]:port``.
-
-    Raises :class:`InvalidDomain` otherwise, with the reason and a correction.
-    """
-    if "://" in text:
-        bare = text.split("://", 1)[1].split("/", 1)[0].strip()
-        raise InvalidDomain(f"has a scheme; write only the host{_such_as(bare)}")
-    if any(character.isspace() for character in text):
-        bare = "".join(text.split())
-        kind = "a line break" if any(c in "\r\n" for c in text) else "a space"
-        raise InvalidDomain(f"contains {kind}; write the host without it{_such_as(bare)}")
-    for mark, meaning in (("/", "a path"), ("?", "a query"), ("#", "a fragment")):
-        if mark in text:
-            bare = text.split(mark, 1)[0]
-            raise InvalidDomain(f"has {meaning}; write only the host{_such_as(bare)}")
-    if "@" in text:
-        bare = text.rsplit("@", 1)[1]
-        raise InvalidDomain(f"has user information; write only the host{_such_as(bare)}")
-
-    host, port = split_port(text)
-    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise InvalidDomain(
-            f"has the port {port!r}; write a number from 1 to 65535 after the colon, or none"
-        )
-    if not host.startswith("["):
-        _check_labels(host)
-    return text
-
-
-def _such_as(correction: str) -> str:
-    try:
-        return f", such as {parse_authority(correction)!r}"
-    except InvalidDomain:
-        return ", such as 'sandbox.example.com' or 'sandbox.example.com:8443'"
-
-
-def split_port(text: str) -> tuple[str, Optional[str]]:
-    if text.startswith("["):
-        address, bracket, rest = text[1:].partition("]")
-        if not bracket or not _is_ipv6(address) or (rest and not rest.startswith(":")):
-            raise InvalidDomain("is not an IPv6 address; write it as '[::1]' or '[::1]:8443'")
-        return f"[{address}]", rest[1:] if rest else None
-    if text.count(":") > 1:
-        correction = f"[{text}]" if _is_ipv6(text) else "[::1]:8443"
-        raise InvalidDomain(
-            f"has more than one colon; write an IPv6 address in brackets, such as {correction!r}"
-        )
-    host, colon, port = text.partition(":")
-    return host, port if colon else None
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_labels(host: str) -> None:
-    # One trailing dot marks a fully qualified name (RFC 1034, section 3.1), as pods use to
-    # avoid their search list.
-    labels = (host[:-1] if host.endswith(".") else host).split(".")
-    if not all(labels):
-        raise InvalidDomain("has an empty label; write a host such as 'sandbox.example.com'")
-    for label in labels:
-        if not _is_label(label):
-            raise InvalidDomain(
-                f"has the label {label!r}; write letters, digits and hyphens between the dots,"
-                " such as 'sandbox.example.com'"
-            )
-
-
-def _is_label(text: str) -> bool:
-    # Letters and digits of any script: the SDK's HTTP client encodes them (IDNA).
-    return text.strip("-") == text and text.replace("-", "0").replace("_", "0").isalnum()
-
-
-def is_public(authority: str) -> bool:
-    """Whether ``authority`` belongs to E2B's own cloud, whose URLs are never rewritten."""
-    host = authority.rpartition(":")[0] if ":" in authority else authority
-    host = host.lower().rstrip(".")
-    return any(host == domain or host.endswith(f".{domain}") for domain in PUBLIC_DOMAINS)
-
 
 # --- control plane -------------------------------------------------------------------------
 
@@ -134,8 +35,14 @@ def api_url(scheme: str, authority: str) -> str:
 
 
 def parse_api_url(url: str) -> Optional[tuple[str, str]]:
-    """The inverse of :func:`api_url`: scheme and authority; ``None`` for any other URL."""
-    parts = urlsplit(url)
+    """The inverse of :func:`api_url`: scheme and authority; ``None`` for any other URL.
+
+    The authority is as it was written, and not checked.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     if parts.scheme in ("http", "https") and parts.path.rstrip("/") == API_PATH:
         return parts.scheme, parts.netloc
     return None
@@ -162,15 +69,14 @@ def v1_request(request: dict[str, Any]) -> dict[str, Any]:
 def sandbox_host(authority: str, sandbox_id: str, port: int) -> str:
     """What stands in for a sandbox's host name: append a path, or nothing, but no query.
 
-    Raises ``ValueError`` for an id or a port that would change the shape of the path, or where
-    it leads.
+    Raises ``ValueError`` for an id or a port that no server has, and that might change the shape
+    of the path, or where it leads.
     """
-    if (
-        sandbox_id in ("", ".", "..")
-        or any(c in "/?#\\" or c.isspace() for c in sandbox_id)
-        or not sandbox_id.isprintable()
-    ):
-        raise ValueError(f"sandbox id {sandbox_id!r} cannot be part of a URL path")
+    if not _is_segment(sandbox_id):
+        raise ValueError(
+            f"sandbox id {sandbox_id!r} is none that a server makes: write letters, digits and"
+            " . _ ~ -, beginning with a letter, a digit or _"
+        )
     # sandbox-manager and the gateway compare no more than these letters.
     if sandbox_id.startswith("api"):
         raise ValueError(
@@ -180,6 +86,18 @@ def sandbox_host(authority: str, sandbox_id: str, port: int) -> str:
     if not 0 < int(port) < 65536:
         raise ValueError(f"port {port!r} is not a port number from 1 to 65535")
     return f"{authority}{PREFIX}/{sandbox_id}/{int(port)}"
+
+
+def _is_segment(text: str) -> bool:
+    """Whether it is made of what RFC 3986, section 2.3, calls unreserved, and no ``.`` or ``..``.
+
+    Transports that follow WHATWG's URL standard take ``%2e%2e`` for ``..``, too.
+    """
+    first_counts = text[:1].isalnum() or text[:1] == "_"
+    return first_counts and text.isascii() and text.translate(_PUNCTUATION).isalnum()
+
+
+_PUNCTUATION = str.maketrans("._~-", "0000")
 
 
 def sandbox_url(scheme: str, authority: str, sandbox_id: str, port: int) -> str:

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kruise_autopatch import GATED
+from kruise_autopatch.errors import IncompatibleSDKError
 
 if TYPE_CHECKING:
     from kruise_autopatch.start_up import FollowUp
@@ -21,6 +22,8 @@ _NATIVE = "__kruise_native__"
 
 _CLASSES = dict(zip(GATED, ("ConnectionConfig", "VolumeConnectionConfig")))
 
+# The classes of copies of the SDK under other names, behind gates that do not open.
+_refused: list[type] = []
 # The classes that need no gate (any more): what follows the import of e2b has been done with them.
 _settled: list[type] = []
 
@@ -37,7 +40,7 @@ def close(module: ModuleType, follow_up: FollowUp) -> None:
     def gate(self: Any, *args: Any, **kwargs: Any) -> None:
         _wait_for_patch(follow_up)
         if vars(owner)["__init__"] is gate:
-            raise ImportError(
+            raise IncompatibleSDKError(
                 "kruise-autopatch is on, but a client is built while e2b is still being imported,"
                 " and so is not patched yet; nothing was sent. Build it after that import."
             )
@@ -47,11 +50,38 @@ def close(module: ModuleType, follow_up: FollowUp) -> None:
     owner.__init__ = gate
 
 
+def refuse_copy(module: ModuleType) -> None:
+    """Let nobody build a client of a copy of the SDK that was imported under another name."""
+    owner: Any = getattr(module, "ConnectionConfig", None)
+    # Other people's modules may have this name, too.
+    if not isinstance(owner, type) or not hasattr(owner, "get_sandbox_url"):
+        return
+    native: Any = vars(owner).get("__init__")
+
+    @functools.wraps(native)
+    def gate(self: Any, *args: Any, **kwargs: Any) -> None:
+        raise IncompatibleSDKError(
+            f"kruise-autopatch is on, but {module.__name__} is of a copy of e2b under another name,"
+            " which is not patched; nothing was sent. Import it as e2b, or unset KRUISE_E2B_PATCH."
+        )
+
+    setattr(gate, _NATIVE, native)
+    setattr(owner, "__init__", gate)  # noqa: B010
+    _refused.append(owner)
+
+
+def release_copies() -> None:
+    """Undo :func:`refuse_copy`."""
+    while _refused:
+        owner: Any = _refused.pop()
+        owner.__init__ = native(vars(owner)["__init__"])
+
+
 def _wait_for_patch(follow_up: FollowUp) -> None:
     """Return when e2b has been imported and patched; raise what keeps it from that."""
     import e2b
 
-    if not _is_initializing(e2b):
+    if not is_initializing(e2b):
         follow(e2b, follow_up)
 
 
@@ -59,11 +89,12 @@ def follow(package: ModuleType, follow_up: FollowUp) -> None:
     """Do what follows the import of a package of the SDK; unless that raises, open the gates."""
     follow_up(package)
     e2b = sys.modules.get("e2b")
-    if package is e2b or not _is_initializing(e2b):
+    if package is e2b or not is_initializing(e2b):
         settle()
 
 
-def _is_initializing(module: ModuleType | None) -> bool:
+def is_initializing(module: Any) -> bool:
+    """Whether a module is still being executed; also asked of what only stands for one."""
     return bool(getattr(getattr(module, "__spec__", None), "_initializing", False))
 
 

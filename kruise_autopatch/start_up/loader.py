@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import kruise_autopatch.start_up.gates as gates
 from kruise_autopatch import GATED, PACKAGES
+from kruise_autopatch.errors import IncompatibleSDKError
 
 if TYPE_CHECKING:
     from kruise_autopatch.start_up import FollowUp
@@ -66,7 +67,7 @@ def find_watched(
     """The spec that the finders other than ``ours`` have for a watched module, with a loader of
     ours.
 
-    :raises ImportError: the module's loader is of a kind that cannot be followed
+    :raises IncompatibleSDKError: the module's loader is of a kind that cannot be followed
     """
     # Other finders, wrapt's among them, ask the whole of sys.meta_path again, ours included.
     if fullname in _searches.names:
@@ -99,11 +100,10 @@ def _find_elsewhere(
 def _follow(spec: ModuleSpec, then: Callable[[ModuleType], None]) -> None:
     loader: Any = spec.loader
     if not hasattr(loader, "exec_module"):
-        raise ImportError(
+        raise IncompatibleSDKError(
             f"kruise-autopatch is on, but cannot follow how {spec.name} is imported: its loader,"
             f" {type(loader).__qualname__}, has no exec_module. Load it in another way, or unset"
-            " KRUISE_E2B_PATCH.",
-            name=spec.name,
+            " KRUISE_E2B_PATCH."
         )
     # A finder may hand out the same spec again.
     if type(loader) is not HookedLoader:
@@ -116,6 +116,8 @@ def _after(name: str, follow_up: FollowUp, *, reloaded: bool) -> Callable[[Modul
     def then(module: ModuleType) -> None:
         if name in GATED:
             gates.close(module, follow_up)
+        elif name not in PACKAGES and not name.startswith("e2b."):
+            gates.refuse_copy(module)
         # A reload of a submodule makes new, native classes.
         if name in PACKAGES or reloaded:
             package = sys.modules.get(name.partition(".")[0], module)

@@ -14,12 +14,14 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from . import control_plane
-from .control_plane import ControlPlane
-from .data_plane import DataPlane, Route, by_headers, by_path, refusal
-from .errors import DataPlaneError
-from .sandboxes import Sandboxes
-from .traffic_tokens import TrafficTokens
+from kruise_autopatch.protocol import API_PATH, PREFIX
+
+from .control_plane.api import ControlPlane
+from .data_plane.destinations import Destination, by_headers, by_path
+from .data_plane.errors import DataPlaneError
+from .data_plane.gateway import DataPlane, refusal
+from .data_plane.traffic_tokens import TrafficTokens
+from .sandbox.sandboxes import Sandboxes
 
 
 class App:
@@ -44,27 +46,27 @@ class App:
         query = scope["query_string"].decode("latin-1")
         target = f"{path}?{query}" if query else path
         try:
-            route = self._sandbox_route(target, Headers(scope=scope))
+            destination = self._destination(target, Headers(scope=scope))
         except DataPlaneError as error:
             if scope["type"] == "websocket":
                 await WebSocket(scope, receive, send).close()
             else:
                 await refusal(error)(scope, receive, send)
             return
-        if route is not None:
-            await self._data.serve(route, scope, receive, send)
+        if destination is not None:
+            await self._data.serve(destination, scope, receive, send)
         elif scope["type"] == "websocket":
             await WebSocket(scope, receive, send).close()
         else:
-            private = path.startswith(control_plane.PREFIX)
-            rest = path[len(control_plane.PREFIX) :] if private else path
+            private = path.startswith(API_PATH)
+            rest = path[len(API_PATH) :] if private else path
             response = await self._api.serve(rest, Request(scope, receive), private)
             await response(scope, receive, send)
 
-    def _sandbox_route(self, target: str, headers: Headers) -> Route | None:
-        if target.startswith(control_plane.PREFIX):
+    def _destination(self, target: str, headers: Headers) -> Destination | None:
+        if target.startswith(API_PATH):
             return None
-        if target.startswith("/kruise"):
+        if target.startswith(PREFIX):
             return by_path(target)
         return by_headers(target, headers)
 

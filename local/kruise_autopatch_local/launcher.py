@@ -17,8 +17,15 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+import kruise_autopatch
+
+from . import environment
+from .options import Options
+
 _START_TIMEOUT = 60
 _STOP_TIMEOUT = 30
+
+_SITE_PACKAGES = ("site-packages", "dist-packages")
 
 
 class LocalManagerError(RuntimeError):
@@ -38,34 +45,32 @@ class LocalManager:
         self,
         *,
         python: str = sys.executable,
-        api_key: str = "some-api-key",
-        templates: Sequence[str] = (),
-        e2b_domain: str | None = None,
-        certfile: str | None = None,
-        keyfile: str | None = None,
+        api_key: str = Options.api_key,
+        templates: Sequence[str] = Options.templates,
+        e2b_domain: str | None = Options.e2b_domain,
+        certfile: str | None = Options.certfile,
+        keyfile: str | None = Options.keyfile,
         request_log: bool = True,
-        token_validity: float | None = None,
-        token_leeway: float | None = None,
+        token_validity: float = Options.token_validity,
+        token_leeway: float = Options.token_leeway,
     ) -> None:
         self.api_key = api_key
-        self._https = certfile is not None
         self._directory = tempfile.TemporaryDirectory(prefix="kruise-local-log-")
         self._log = os.path.join(self._directory.name, "requests.jsonl") if request_log else None
         self._outage = os.path.join(self._directory.name, "token-outage")
-        command = [python, "-m", "kruise_autopatch_local", "--exit-with-stdin"]
-        for option, value in (
-            ("--api-key", api_key),
-            ("--e2b-domain", e2b_domain),
-            ("--certfile", certfile),
-            ("--keyfile", keyfile),
-            ("--request-log", self._log),
-            ("--token-validity", token_validity),
-            ("--token-leeway", token_leeway),
-            ("--token-outage", self._outage),
-            *(("--template", template) for template in templates),
-        ):
-            if value is not None:
-                command.append(f"{option}={value}")
+        options = Options(
+            api_key=api_key,
+            templates=templates,
+            e2b_domain=e2b_domain,
+            certfile=certfile,
+            keyfile=keyfile,
+            request_log=self._log,
+            token_validity=token_validity,
+            token_leeway=token_leeway,
+            token_outage=self._outage,
+            exit_with_stdin=True,
+        )
+        command = [python, "-m", "kruise_autopatch_local", *options.arguments()]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             # The open pipe is what tells the server that this process still lives.
@@ -92,12 +97,7 @@ class LocalManager:
 
     def environment(self) -> dict[str, str]:
         """The variables that lead an SDK, patched by kruise-autopatch, to this server."""
-        return {
-            "KRUISE_E2B_PATCH": "1",
-            "KRUISE_E2B_HTTPS": "1" if self._https else "0",
-            "E2B_DOMAIN": self.domain,
-            "E2B_API_KEY": self.api_key,
-        }
+        return environment.leading_to(self.url, self.api_key)
 
     def requests(self, *, since: int = 0) -> list[dict[str, Any]]:
         """Every request that the server has begun to answer, in that order.
@@ -191,17 +191,19 @@ class LocalManager:
 
 
 def _server_environment() -> dict[str, str]:
-    """Our environment without the patch's settings, with the way to this package.
+    """Our environment without the patch's settings, with the way to both of our packages.
 
-    The server must not be patched itself, and must be found even if this package is not
-    installed but lies in a directory on `sys.path`. A site-packages directory is left alone:
+    The server must not be patched itself, and must be found even if the packages are not
+    installed but lie in directories on `sys.path`. A site-packages directory is left alone:
     it may hold packages that another interpreter cannot load.
     """
-    environment = {
+    variables = {
         name: value for name, value in os.environ.items() if not name.startswith("KRUISE_E2B_")
     }
-    source = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-    if os.path.basename(source) not in ("site-packages", "dist-packages"):
-        paths = [source, environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    return environment
+    files = (__file__, str(kruise_autopatch.__file__))
+    homes = [os.path.dirname(os.path.dirname(os.path.abspath(file))) for file in files]
+    paths = [home for home in homes if os.path.basename(home) not in _SITE_PACKAGES]
+    if paths:
+        paths.append(variables.get("PYTHONPATH", ""))
+        variables["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    return variables

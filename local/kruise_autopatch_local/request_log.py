@@ -7,11 +7,13 @@ from typing import Any, TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kruise_autopatch.protocol.headers import TRAFFIC_TOKEN
+
 SECRET_HEADERS = frozenset(
     {
         "authorization",
         "cookie",
-        "e2b-traffic-access-token",
+        TRAFFIC_TOKEN,
         "proxy-authorization",
         "x-access-token",
         "x-api-key",

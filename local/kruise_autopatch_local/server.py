@@ -8,36 +8,15 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import uvicorn
 
+from . import environment
 from .app import App
+from .data_plane.traffic_tokens import TrafficTokens
+from .options import Options
 from .request_log import RequestLog
-from .sandboxes import Sandboxes
-from .traffic_tokens import TrafficTokens
-
-
-class Options(NamedTuple):
-    """What the command line decides."""
-
-    host: str
-    port: int
-    api_key: str
-    templates: Sequence[str]
-    e2b_domain: str | None
-    certfile: str | None
-    keyfile: str | None
-    request_log: str | None
-    token_validity: float
-    token_leeway: float
-    token_outage: str | None
-    exit_with_stdin: bool
-
-    @property
-    def scheme(self) -> str:
-        return "https" if self.certfile else "http"
+from .sandbox.sandboxes import Sandboxes
 
 
 class Server(uvicorn.Server):
@@ -64,24 +43,14 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def environment(domain: str, https: bool, api_key: str) -> dict[str, str]:
-    """The variables that lead an SDK to this server."""
-    return {
-        "KRUISE_E2B_PATCH": "1",
-        "KRUISE_E2B_HTTPS": "1" if https else "0",
-        "E2B_DOMAIN": domain,
-        "E2B_API_KEY": api_key,
-    }
-
-
 def run(options: Options) -> None:
     """Serve until SIGTERM, SIGINT or, if asked for, the end of stdin."""
     listening = _listen(options.host, options.port)
     host, port = listening.getsockname()[:2]
     domain = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    greeting = [f"{options.scheme}://{domain}"]
-    variables = environment(domain, options.certfile is not None, options.api_key)
-    greeting += [f"{name}={value}" for name, value in variables.items()]
+    url = f"{'https' if options.certfile else 'http'}://{domain}"
+    variables = environment.leading_to(url, options.api_key)
+    greeting = [url, *(f"{name}={value}" for name, value in variables.items())]
 
     directory = tempfile.mkdtemp(prefix="kruise-local-")
     sandboxes = Sandboxes(directory, list(options.templates))

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import loopback
 import pytest
+
+from support import loopback
 
 from .chromium import Chromium, installed, running
 

@@ -11,10 +11,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import fresh
 import pytest
 
 from kruise_autopatch_local import LocalManager
+from support import fresh
 
 from .chromium import PATIENCE, Chromium, Tab
 from .desktop import COLOUR, HEIGHT, PASSWORD, WIDTH, Desktop, Visit, serving

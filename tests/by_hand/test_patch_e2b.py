@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import fresh
 import pytest
+
+from support import fresh
 
 IMPORTS = ["kruise_autopatch", "kruise_agents.e2b"]
 
@@ -133,14 +134,27 @@ result = [calls, host]
     assert fresh.value(code) == [["traced"], "80-s1.kruise.test"]
 
 
-def test_objects_built_before_patching_stay_native() -> None:
+def test_objects_built_before_patching_are_refused_rather_than_native() -> None:
     code = """
 import e2b, kruise_autopatch
-config = e2b.ConnectionConfig(domain="kruise.test")
+config = e2b.ConnectionConfig(domain="kruise.test", api_key="k")
 kruise_autopatch.patch_e2b(False)
-result = [config.api_url, config.get_host("s1", "kruise.test", 80)]
+refused = []
+for use in (lambda: config.get_host("s1", "kruise.test", 80), lambda: e2b.ApiClient(config)):
+    try:
+        use()
+    except kruise_autopatch.KruiseAutopatchError as error:
+        refused.append(f"{type(error).__name__}: {error}")
+kruise_autopatch.unpatch_e2b()
+result = [*refused, config.get_host("s1", "kruise.test", 80)]
 """
-    assert fresh.value(code) == ["https://api.kruise.test", "80-s1.kruise.test"]
+    *refused, after = fresh.value(code)
+    assert len(refused) == 2
+    for message in refused:
+        assert message.startswith("UnpatchedClientError: This ConnectionConfig ")
+        assert "before patch_e2b was called" in message
+        assert message.endswith("Build it again, by its class.")
+    assert after == "80-s1.kruise.test"
 
 
 def test_a_subclass_of_the_configuration_is_patched() -> None:

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import fresh
 import pytest
+
+from support import fresh
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
 OFF = {"E2B_DOMAIN": "kruise.test"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-from serving import Handler, Server
+from support.serving import Handler, Server
 
 
 class Reply(NamedTuple):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from installations import (
+
+from support.installations import (
     OURS,
     SITE_PACKAGES,
     START_UP_FILE,

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import fresh
+from support import fresh
 
 DOCTOR = ("-m", "kruise_autopatch", "doctor")
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-import fresh
 import pytest
 import trustme
-from answering import Answering, Proxy, Reply, raw
-from doctoring import DOCTOR, examine
 
+from cli.answering import Answering, Proxy, Reply, raw
+from cli.doctoring import DOCTOR, examine
 from kruise_autopatch_local import LocalManager
+from support import fresh
 
 KEY = "a-key-that-is-secret"
 HTTP = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_API_KEY": KEY}

@@ -7,15 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import doctoring
-import fresh
 import pytest
-import sdks
-from doctoring import examine
-from installations import SITE_PACKAGES, START_UP_FILE, Environment
 
+from cli import doctoring
+from cli.doctoring import examine
 from kruise_autopatch.cli.doctor import start_up_checks
 from kruise_autopatch.versions import NEWEST_PROVED
+from support import fresh, sdks
+from support.installations import SITE_PACKAGES, START_UP_FILE, Environment
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fresh
 import pytest
-from doctoring import DOCTOR, examine
 
+from cli.doctoring import DOCTOR, examine
 from kruise_autopatch import encode_api_key, settings
+from support import fresh
 
 KEY = "a-key-that-is-secret"
 ON = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "kruise.test", "E2B_API_KEY": KEY}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import doctoring
-import fresh
 import pytest
+
+from cli import doctoring
+from support import fresh
 
 RAW = "some-api-key"
 # From openkruise/agents.

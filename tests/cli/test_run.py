@@ -10,13 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import doctoring
-import fresh
 import pytest
-from installations import copy_of_ours
 
+from cli import doctoring
 from kruise_autopatch.cli.run import INJECTED
 from kruise_autopatch.start_up import PACKAGES
+from support import fresh
+from support.installations import copy_of_ours
 
 RUN = ("-m", "kruise_autopatch", "run")
 
@@ -32,7 +32,7 @@ def path(*entries: str | Path) -> dict[str, str]:
 
 
 def injected(tree: Path) -> Path:
-    return tree / "kruise_autopatch" / "cli" / "injected"
+    return tree / "kruise_autopatch" / "injected"
 
 
 def output(command: list[str], variables: dict[str, str]) -> str:
@@ -262,10 +262,10 @@ def test_a_program_that_cannot_be_run(arguments: list[str], status: int, message
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("startup.py", "raise RuntimeError('broken on purpose')"),
-        ("startup.py", "1 +"),
-        ("startup.py", "import no_such_module"),
-        ("cli/borrowing.py", "raise RuntimeError('broken on purpose')"),
+        ("start_up/__init__.py", "raise RuntimeError('broken on purpose')"),
+        ("start_up/__init__.py", "1 +"),
+        ("start_up/__init__.py", "import no_such_module"),
+        ("start_up/borrowing.py", "raise RuntimeError('broken on purpose')"),
         ("__init__.py", "raise RuntimeError('broken on purpose')"),
     ],
 )

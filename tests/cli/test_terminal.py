@@ -7,14 +7,13 @@ import re
 import sys
 import textwrap
 
-import fresh
-import pseudo_terminal
 import pytest
-from doctoring import DOCTOR
 
+from cli.doctoring import DOCTOR
 from kruise_autopatch.cli.doctor import findings
 from kruise_autopatch.cli.doctor.findings import Finding
 from kruise_autopatch.cli.doctor.terminal import View
+from support import fresh, pseudo_terminal
 
 ON = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "kruise.test", "E2B_API_KEY": "some-api-key"}
 PROBLEM = {**ON, "KRUISE_E2B_HTTPS": "x"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import fresh
 import pytest
+
+from support import fresh
 
 URL = ("-m", "kruise_autopatch", "url")
 

@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from checkout import copy_to
+from support.checkout import copy_to
 
 # What tells a command how to reach a mirror or a package index, from here as from in there.
 _NETWORK = re.compile(

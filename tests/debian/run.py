@@ -73,7 +73,7 @@ def _venv(root: Root, series: str, directory: str) -> None:
 def _test(root: Root, series: str) -> bool:
     """Run the start-up tests; true if they fail."""
     python = f"/environments/{series}/bin/python"
-    pytest = ("loopback.py", f"/environments/{series}/bin/pytest", "-n", "2", "hook")
+    pytest = ("support/loopback.py", f"/environments/{series}/bin/pytest", "-n", "2", "starts")
     return root.run(python, *pytest, at="/checkout/tests") != 0
 
 

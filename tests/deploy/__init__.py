@@ -1,0 +1,1 @@
+"""The manifests, the admission policy and the image of deploy/."""

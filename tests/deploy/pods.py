@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import loopback
-
 from deploy import contained
 from deploy.contained import Container, Mount
 from deploy.manifests import Manifest
+from support import loopback
 
 # Of ConfigMaps and Secrets, by kind and name.
 Objects = Mapping[tuple[str, str], Mapping[str, str]]

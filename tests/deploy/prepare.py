@@ -12,9 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from matrix.releases import interpreters
-
 from deploy import recipe
+from matrix.releases import interpreters
 
 # The last e2b that each Python can run; tox.ini has the same.
 SDK = {"3.9": "e2b==2.8.0", "3.10": "e2b==2.45.1"}

@@ -9,12 +9,12 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import loopback
 import pytest
 
 from deploy import contained
 from deploy.contained import Container, Mount, NotAllowed
 from deploy.prepare import OWN_WRAPT
+from support import loopback
 
 DOMAIN = {"E2B_DOMAIN": "kruise.test"}
 ON = {**DOMAIN, "KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0"}
@@ -25,14 +25,13 @@ PRINT_API_URL = "import e2b; print(e2b.ConnectionConfig(api_key='e2b_00').api_ur
 AT_START = (
     "kruise_autopatch/__init__.py",
     "kruise_autopatch/start_up/__init__.py",
-    "kruise_autopatch/finder.py",
-    "kruise_autopatch/cli/__init__.py",
-    "kruise_autopatch/cli/borrowing.py",
+    "kruise_autopatch/start_up/borrowing.py",
 )
 AT_IMPORT = (
-    "kruise_autopatch/hook.py",
+    "kruise_autopatch/start_up/gates.py",
+    "kruise_autopatch/start_up/loader.py",
     "kruise_autopatch/activation.py",
-    "kruise_autopatch/patching.py",
+    "kruise_autopatch/patches/engine.py",
     "kruise_autopatch/patches/e2b.py",
     "wrapt/__init__.py",
 )
@@ -50,7 +49,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 def injection(tree: Path) -> str:
-    return str(tree / "kruise_autopatch" / "cli" / "injected")
+    return str(tree / "kruise_autopatch" / "injected")
 
 
 def run(
@@ -99,7 +98,8 @@ def test_switched_off_the_sdk_is_native(python: str, tree: Path) -> None:
 
 
 def test_without_the_sdk_a_program_loads_no_wrapt(python: str, tree: Path) -> None:
-    code = "import sys; print('wrapt' in sys.modules, 'kruise_autopatch.start_up.loader' in sys.modules)"
+    loader = "kruise_autopatch.start_up.loader"
+    code = f"import sys; print('wrapt' in sys.modules, {loader!r} in sys.modules)"
     assert output([python, "-c", code], tree, ON) == "False False"
 
 

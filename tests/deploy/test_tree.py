@@ -33,7 +33,6 @@ def wheel(path: Path, second: int) -> Path:
         "thing/_fast.so": "machine code",
         "thing/py.typed": "",
         "thing-stubs/__init__.pyi": "x: int\n",
-        "local/kruise_autopatch_local/app.py": "import starlette\n",
         "kruise_autopatch/start_up/__init__.py": "",
         "kruise_autopatch.pth": "import os\n",
         "thing-1.0.dist-info/METADATA": "Name: thing\n",
@@ -93,7 +92,6 @@ def test_it_holds_our_modules_and_their_needs_and_licences(tree: Path) -> None:
     }
     files = [path for path in tree.rglob("*") if path.is_file()]
     assert {path.suffix for path in files if "licences" not in path.parts} == {".py"}
-    assert not (tree / "kruise_autopatch" / "local").exists()
 
 
 def test_any_user_can_read_it(tree: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from environments import Environment
+from distribution.environments import Environment
 
 _FIRST, _LAST = "a_audit", "kruise_autopatch_z"
 

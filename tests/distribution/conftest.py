@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from environments import Environment, build, copy_libraries, virtual_environment
+
+from distribution.environments import Environment, build, copy_libraries, virtual_environment
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -18,9 +18,10 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
 
-import fresh
 import uv as uv_package
 from packaging.requirements import Requirement
+
+from support import fresh
 
 OURS = "kruise-autopatch"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from zipfile import ZipFile
 
-from environments import PRINT_API_URL
+from distribution.environments import PRINT_API_URL
 
 _METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: 1\n"
 _WHEEL = "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

@@ -14,11 +14,12 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from environments import build, unpack
 from packaging.metadata import Metadata
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
+
+from distribution.environments import build, unpack
 
 PTH = "kruise_autopatch.pth"
 EXTRAS = {"e2b", "code-interpreter", "desktop", "local"}

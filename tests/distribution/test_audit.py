@@ -6,9 +6,10 @@ from collections.abc import Callable
 from importlib.util import cache_from_source
 from pathlib import Path
 
-import auditing
 import pytest
-from environments import OFF, ON, Environment
+
+from distribution import auditing
+from distribution.environments import OFF, ON, Environment
 
 Events = set[tuple[str, str]]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 import uv as uv_package
-from environments import (
+
+from distribution.environments import (
     NATIVE_URL,
     OFF,
     ON,
@@ -23,7 +24,7 @@ from environments import (
     existing_environment,
     user_environment,
 )
-from hand_made import make_application
+from distribution.hand_made import make_application
 
 pytest.importorskip("pipx", reason="only in the tox environment `starts`")
 

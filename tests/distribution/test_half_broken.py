@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from environments import (
+
+from distribution.environments import (
     NATIVE_URL,
     OFF,
     ON,

@@ -7,7 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from environments import NATIVE_URL, OFF, ON, PRIVATE_URL, TOOLS, Environment, user_environment
+
+from distribution.environments import (
+    NATIVE_URL,
+    OFF,
+    ON,
+    PRIVATE_URL,
+    TOOLS,
+    Environment,
+    user_environment,
+)
 
 SOURCES = ["wheel", "sdist", "editable"]
 # ("pip", "wheel"), ("pip", "sdist"), ...

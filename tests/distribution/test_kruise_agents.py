@@ -7,8 +7,16 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from environments import NATIVE_URL, OFF, PRINT_API_URL, PRIVATE_URL, TOOLS, Environment
-from hand_made import make_wheel
+
+from distribution.environments import (
+    NATIVE_URL,
+    OFF,
+    PRINT_API_URL,
+    PRIVATE_URL,
+    TOOLS,
+    Environment,
+)
+from distribution.hand_made import make_wheel
 
 THEIRS = "openkruise_agents"
 

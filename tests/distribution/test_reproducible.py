@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from environments import build, unpack
+
+from distribution.environments import build, unpack
 
 each_hook = pytest.mark.parametrize("hook", ["build_wheel", "build_sdist"])
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from environments import NATIVE_URL, OFF, ON, PRINT_API_URL, PRIVATE_URL, Environment
-from hand_made import make_application
+
+from distribution.environments import NATIVE_URL, OFF, ON, PRINT_API_URL, PRIVATE_URL, Environment
+from distribution.hand_made import make_application
 
 BY_HAND = "from kruise_autopatch import patch_e2b; patch_e2b(https=False)\n"
 

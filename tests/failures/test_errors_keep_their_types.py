@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import fresh
 import pytest
-from serving import Handler, Server
+
+from support import fresh
+from support.serving import Handler, Server
 
 PROGRAM = Path(__file__).with_name("every_error.py")
 

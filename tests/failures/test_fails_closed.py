@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.metadata import version
 from pathlib import Path
 
-import fresh
 import pytest
-import sdks
+
+from support import fresh, sdks
 
 ON = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "kruise.test"}
 

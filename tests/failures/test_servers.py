@@ -6,11 +6,11 @@ import json
 import socket
 from collections.abc import Iterator
 
-import fresh
 import pytest
-from serving import Handler, Server
 
 from kruise_autopatch_local import LocalManager
+from support import fresh
+from support.serving import Handler, Server
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_API_KEY": "some-api-key"}
 

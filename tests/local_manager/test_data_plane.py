@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from serving import Handler, Server
+
+from support.serving import Handler, Server
 
 from .clients import Sandbox
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from serving import Handler, Server
 
 from kruise_autopatch_local import LocalManager, LocalManagerError
+from support.serving import Handler, Server
 
 HEADER = "e2b-traffic-access-token"
 PROTECTED = "security.agents.kruise.io/enable-jwt-auth"

@@ -11,9 +11,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from checkout import CHECKOUT, copy_to
-
 from matrix.releases import Environment
+from support.checkout import CHECKOUT, copy_to
 
 PROGRAM = CHECKOUT / "tests" / "surfaces" / "conversation.py"
 

@@ -2,8 +2,8 @@
 
 Usage: python -m matrix.probe PYTHON RESULT
 
-``matrix.run`` starts it under ``loopback.py``. The local sandbox-manager runs in the interpreter
-of this process, the SDK in ``PYTHON``.
+``matrix.run`` starts it under ``support/loopback.py``. The local sandbox-manager runs in the
+interpreter of this process, the SDK in ``PYTHON``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import fresh
-import loopback
-import loopback_tls
-from surfaces import proxies
-
 from kruise_autopatch_local import LocalManager
 from matrix.environments import PROGRAM
+from support import fresh, loopback, loopback_tls
+from support.checkout import TESTS
+from surfaces import proxies
 
 MODES = ("sync", "async")
 SCHEMES = ("http", "https")
@@ -103,7 +101,7 @@ def _program(python: str, arguments: list[str], variables: dict[str, str]) -> di
         try:
             done = subprocess.run(
                 [python, str(PROGRAM), *arguments],
-                env=fresh.environment(variables),
+                env=fresh.environment({**variables, "PYTHONPATH": str(TESTS)}),
                 cwd=elsewhere,
                 capture_output=True,
                 text=True,

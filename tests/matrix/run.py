@@ -150,7 +150,7 @@ def _probe(python: Path, result: Path) -> dict[str, Any]:
     probe = [sys.executable, "-m", "matrix.probe", str(python), str(result)]
     try:
         done = subprocess.run(
-            [sys.executable, str(_TESTS / "loopback.py"), *probe],
+            [sys.executable, str(_TESTS / "support" / "loopback.py"), *probe],
             cwd=_TESTS,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import pseudo_terminal
 import pyte
 from PIL import Image, ImageDraw, ImageFont
 
 from kruise_autopatch_local import LocalManager
+from support import pseudo_terminal
 
 PICTURES = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 

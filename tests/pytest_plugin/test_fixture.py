@@ -7,8 +7,9 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import fresh
 import pytest
+
+from support import fresh
 
 A_USERS_TESTS = Path(__file__).with_name("a_users_tests.py").read_text("utf-8")
 

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import fresh
-
 from stress import one_round
+from support import fresh
 
 ROUND = Path(one_round.__file__)
 

@@ -3,6 +3,8 @@
 Usage: conversation.py sync|async variable|argument|call http|https DOMAIN API_KEY
        conversation.py sync|async debug http|https STEPS API_KEY
 
+``tests`` must be on ``PYTHONPATH``.
+
 It knows nothing of the private protocol, except that it may be told to call ``patch_e2b``. It
 prints one JSON object: every URL that the SDK handed out, every result, and the error of every
 step that failed. ``debug`` uses the SDK's own debug mode, where a sandbox needs no server, for
@@ -19,8 +21,8 @@ import os
 from importlib.metadata import version
 from typing import Any
 
-import steps
-from steps import (
+from surfaces import steps
+from surfaces.steps import (
     MODE,
     OPTIONS,
     SCHEME,
@@ -210,7 +212,7 @@ async def converse() -> str | None:
         else:
             lacks("desktop connect", "desktop stream", "desktop stream, plain")
 
-        import seldom
+        from surfaces import seldom
 
         await seldom.take_all(sandbox_class, sandbox)
     finally:

@@ -13,9 +13,9 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import h2.config
@@ -23,7 +23,6 @@ import h2.connection
 import h2.events
 import h2.settings
 import h11
-import loopback_tls
 
 STREAMS_PER_CONNECTION = 100
 
@@ -41,27 +40,23 @@ _ENDLESS = {
 class LimitedServer:
     """On a free port of loopback; serves inside a ``with`` statement, in a thread of its own."""
 
-    def __init__(self, scheme: str, directory: Path, protocols: Iterable[str] = ("h2",)) -> None:
-        """
-        :param directory: for the certificates
-        :param protocols: what ALPN offers
-        """
+    def __init__(self, scheme: str, certificates: Mapping[str, str]) -> None:
         self._context: ssl.SSLContext | None = None
-        variables = {}
+        self._variables = {"KRUISE_E2B_HTTPS": "0"}
         if scheme == "https":
-            paths = loopback_tls.issue(directory)
             self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            self._context.load_cert_chain(paths["chain"], paths["key"])
-            self._context.set_alpn_protocols([*protocols, "http/1.1"])
-            variables["SSL_CERT_FILE"] = paths["authority"]
-        self._variables = {**variables, "KRUISE_E2B_HTTPS": str(scheme == "https").lower()}
+            self._context.load_cert_chain(certificates["chain"], certificates["key"])
+            self._context.set_alpn_protocols(["h2", "http/1.1"])
+            self._variables = {"SSL_CERT_FILE": certificates["authority"]}
         self._created = 0
+        self._change = threading.Condition()
         # Of each connection, by its number: how many streams are open for whom, that is for a
-        # port of a sandbox, such as "box3/49983", or for the API.
+        # port of a sandbox, such as "box3/49983", or for "/" natively.
         self.open: dict[int, Counter[str]] = {}
-        # What the connections that are open now speak.
-        self.protocols: dict[int, str] = {}
-        self.killed = threading.Event()
+        # The most that were open at once.
+        self.most = 0
+        # Who had a stream where somebody else had one, or where the API was asked.
+        self.shared: set[str] = set()
 
     def environment(self) -> dict[str, str]:
         return {
@@ -71,9 +66,13 @@ class LimitedServer:
             **self._variables,
         }
 
-    def streams(self) -> Counter[str]:
-        """How many are open, for whom."""
-        return sum(self.open.copy().values(), Counter())
+    def wait_for(self, streams: int, seconds: float, alive: Callable[[], bool]) -> bool:
+        """Whether so many streams are open at once before the time is up, or the client ends."""
+        end = time.monotonic() + seconds
+        with self._change:
+            while self.most < streams and time.monotonic() < end and alive():
+                self._change.wait(1)
+        return self.most >= streams
 
     def __enter__(self) -> LimitedServer:
         started = threading.Event()
@@ -98,8 +97,22 @@ class LimitedServer:
         started.set()
         await self._stopped.wait()
 
-    def reply(self, method: str, path: str) -> tuple[int, str, bytes]:
-        """Status, content type and body of an answer that ends."""
+    def answer(self, number: int, method: str, target: str) -> tuple[int, str, bytes, bool]:
+        """Status, content type and body of an answer, and whether it ends there.
+
+        :param number: of the connection
+        """
+        path = target.partition("?")[0]
+        endless = _ENDLESS.get(path.rpartition("/")[2])
+        open_here = self.open[number]
+        if endless is not None:
+            open_here[_owner(path)] += 1
+        with self._change:
+            self.shared.update(open_here if len(open_here) > (endless is not None) else ())
+            self.most = max(self.most, sum(sum(open.values()) for open in self.open.values()))
+            self._change.notify()
+        if endless is not None:
+            return 200, *endless, False
         if method == "POST" and path.endswith("/sandboxes"):
             self._created += 1
             sandbox = {
@@ -108,16 +121,21 @@ class LimitedServer:
                 "clientID": "",
                 "envdVersion": "0.2.10",
             }
-            return 201, "application/json", json.dumps(sandbox).encode()
-        if method == "DELETE":
-            self.killed.set()
-        return 204, "application/json", b""
+            return 201, "application/json", json.dumps(sandbox).encode(), True
+        return 204, "application/json", b"", True
+
+    def ended(self, number: int, target: str) -> None:
+        """A stream has."""
+        open_here, owner = self.open[number], _owner(target.partition("?")[0])
+        open_here[owner] -= 1
+        if not open_here[owner]:
+            del open_here[owner]
 
 
 def _owner(path: str) -> str:
-    """For whom a request is: ``box3/49983``, or ``api``."""
+    """For whom a request is: ``box3/49983``; ``/`` if it is for nobody on the private protocol."""
     parts = path.split("/")
-    return "api" if parts[2] == "api" else "/".join(parts[2:4])
+    return "/".join(parts[2:4]) if parts[1] == "kruise" else "/"
 
 
 class _Connection(asyncio.Protocol):
@@ -133,13 +151,12 @@ class _Connection(asyncio.Protocol):
         _Connection._numbers += 1
         self._number = _Connection._numbers
         tls = transport.get_extra_info("ssl_object")
-        protocol = (tls and tls.selected_alpn_protocol()) or "http/1.1"
-        self._speech: _Http2 | _Http11 = (_Http2 if protocol == "h2" else _Http11)(self)
-        self._server.protocols[self._number] = protocol
+        h2_chosen = tls is not None and tls.selected_alpn_protocol() == "h2"
+        self._speech: _Http2 | _Http11 = (_Http2 if h2_chosen else _Http11)(self)
         self._server.open[self._number] = Counter()
 
     def connection_lost(self, error: Exception | None) -> None:
-        del self._server.open[self._number], self._server.protocols[self._number]
+        del self._server.open[self._number]
 
     def data_received(self, data: bytes) -> None:
         self._speech.receive(data)
@@ -148,16 +165,10 @@ class _Connection(asyncio.Protocol):
         self._transport.write(data)
 
     def answer(self, method: str, target: str) -> tuple[int, str, bytes, bool]:
-        """Status, content type, body, and whether the body ends there."""
-        path = target.partition("?")[0]
-        endless = _ENDLESS.get(path.rpartition("/")[2])
-        if endless is not None:
-            self._server.open[self._number][_owner(path)] += 1
-            return 200, *endless, False
-        return *self._server.reply(method, path), True
+        return self._server.answer(self._number, method, target)
 
     def ended(self, target: str) -> None:
-        self._server.open[self._number][_owner(target.partition("?")[0])] -= 1
+        self._server.ended(self._number, target)
 
 
 class _Http2:

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import fresh
-from serving import Handler, Server
+from support import fresh
+from support.serving import Handler, Server
 
 PROGRAM = Path(__file__).with_name("proxied.py")
 

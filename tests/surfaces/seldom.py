@@ -16,8 +16,9 @@ from typing import Any
 
 import e2b
 import httpx
-import steps
-from steps import (
+
+from surfaces import steps
+from surfaces.steps import (
     API_KEY,
     MODE,
     OPTIONS,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import fresh
-
 from kruise_autopatch_local import LocalManager
+from support import fresh
 
 # More than the 200 connections that e2b 2.56 and newer allow for each address.
 STREAMS = 230

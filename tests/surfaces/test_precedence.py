@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fresh
 import pytest
 
 from kruise_autopatch_local import LocalManager
+from support import fresh
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_API_KEY": "k"}
 

@@ -10,11 +10,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import fresh
 import pytest
-from surfaces.tables import ANSWERS, GROUPS, REQUESTS, RESULTS, SINCE, SYNC_ONLY, URLS, Conversation
 
 from kruise_autopatch_local import LocalManager
+from support import fresh
+from support.checkout import TESTS
+from surfaces.tables import ANSWERS, GROUPS, REQUESTS, RESULTS, SINCE, SYNC_ONLY, URLS, Conversation
 
 PROGRAM = Path(__file__).with_name("conversation.py")
 
@@ -42,7 +43,7 @@ def conversation(
         e2b_domain="localhost",
         **(files if scheme == "https" else {}),
     ) as manager:
-        variables = {"SSL_CERT_FILE": certificates["authority"]}
+        variables = {"SSL_CERT_FILE": certificates["authority"], "PYTHONPATH": str(TESTS)}
         if way in ("variable", "call"):
             variables.update(E2B_DOMAIN=manager.domain, E2B_API_KEY=manager.api_key)
         if way in ("variable", "argument"):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fresh
 import pytest
 
 from kruise_autopatch_local import LocalManager
+from support import fresh
 
 PROGRAM = Path(__file__).with_name("every_request.py")
 HEADER = "e2b-traffic-access-token"

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import fresh
 import pytest
 
 from kruise_autopatch_local import LocalManager
+from support import fresh
 
 PROGRAM = Path(__file__).with_name("rotation.py")
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from clock import SANDBOX, Clock, jwt, reply, rfc3339
 
 from kruise_autopatch.errors import TrafficAccessTokenError, TrafficAccessTokenExpired
 from kruise_autopatch.tokens.reply import Answer
 from kruise_autopatch.tokens.shells import AsyncKeeper, SyncKeeper
+from tokens.clock import SANDBOX, Clock, jwt, reply, rfc3339
 
 THREADS = 100
 TASKS = 1000

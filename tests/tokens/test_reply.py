@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from clock import SANDBOX, jwt, reply, rfc3339
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kruise_autopatch.tokens import jwt as reader
 from kruise_autopatch.tokens.reply import Answer, judge, unreachable
 from kruise_autopatch.tokens.state import Failure, Token
+from tokens.clock import SANDBOX, jwt, reply, rfc3339
 
 NOW = 1_800_000_000.0
 LATER = NOW + 600

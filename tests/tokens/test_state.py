@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from clock import Clock
 
 from kruise_autopatch.errors import TrafficAccessTokenError, TrafficAccessTokenExpired
 from kruise_autopatch.tokens.state import Failure, Moment, Step, Token, TokenState
+from tokens.clock import Clock
 
 HOUR = 3600.0
 UNAVAILABLE = Failure("the server answered 503")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from clock import Clock
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kruise_autopatch.errors import TrafficAccessTokenError, TrafficAccessTokenExpired
 from kruise_autopatch.tokens.state import Failure, Step, Token, TokenState
+from tokens.clock import Clock
 
 VALIDITIES = st.floats(0.1, 10_000)
 

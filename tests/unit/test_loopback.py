@@ -6,9 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fresh
-import loopback
 import pytest
+
+from support import fresh, loopback
+from support.checkout import TESTS
 
 # 192.0.2.1 is an address of documentation: nobody is there, even if the guard does not hold.
 PYTHON = """
@@ -39,7 +40,8 @@ except ConnectionRefusedError:
 """
 # From 2001:db8::/32, which is for documentation too.
 PROHIBITED = """
-import loopback, socket
+import socket
+from support import loopback
 loopback.prohibit("2001:db8::1")
 def ask(host):
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
@@ -50,13 +52,15 @@ def ask(host):
     raise AssertionError(f"there is a way to {host}")
 ask("2001:db8::1")
 """
-REPORT = "\nimport loopback; print(loopback.guard().split(',')[0], loopback.escapes(), sep='; ')"
+REPORT = """
+from support import loopback
+print(loopback.guard().split(",")[0], loopback.escapes(), sep="; ")
+"""
 
 
 def _guarded(code: str, *options: str) -> tuple[str, int]:
     """The guard that was in force, and the escapes from it."""
-    tests = str(Path(loopback.__file__).parent)
-    path = f"import sys; sys.path.append({tests!r})"
+    path = f"import sys; sys.path.append({str(TESTS)!r})"
     command = [sys.executable, loopback.__file__, *options, sys.executable, "-c"]
     done = subprocess.run(
         [*command, f"{path}\n{code}{REPORT}"],
@@ -129,12 +133,11 @@ def test_that_leaves():
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "with xdist"])
 def test_a_test_that_leaves_fails(tmp_path: Path, workers: tuple[str, ...]) -> None:
-    tests = Path(loopback.__file__).parent
     (tmp_path / "test_escaping.py").write_text(ESCAPING_TEST)
-    (tmp_path / "conftest.py").write_text((tests / "conftest.py").read_text())
+    (tmp_path / "conftest.py").write_text((TESTS / "conftest.py").read_text())
     done = subprocess.run(
         [sys.executable, loopback.__file__, sys.executable, "-m", "pytest", *workers, "-ra"],
-        env={**fresh.environment(), "PYTHONPATH": str(tests)},
+        env={**fresh.environment(), "PYTHONPATH": str(TESTS)},
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from matrix.verdicts import _the_same_natively
 
 BROKEN = "TypeError: get_transport() got an unexpected keyword argument 'http2'"

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import fresh
 import pytest
 import yaml
-from environments import Environment, copy_libraries, virtual_environment
 
+from distribution.environments import Environment, copy_libraries, virtual_environment
 from kruise_autopatch_local import LocalManager
+from support import fresh
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 RECIPES = CHECKOUT / "examples" / "ci"

@@ -1,0 +1,1 @@
+"""What builds the distributions; in none of them."""

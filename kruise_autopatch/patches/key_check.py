@@ -1,0 +1,42 @@
+"""The SDK's own check of an API key: e2b 2.25.0 to 2.45.1 refuse any that is not ``e2b_<hex>``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import kruise_autopatch.patches.carried as carried
+import kruise_autopatch.protocol as protocol
+from kruise_autopatch.patches.engine import PatchPoint, bind
+from kruise_autopatch.settings import CurrentSettings
+
+_any_key = ContextVar("kruise_autopatch_any_key", default=False)
+
+
+def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
+    """``settings`` is asked whenever an API client is built."""
+
+    def init_api_client(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
+        config = bind(wrapped, instance, args, kwargs)["config"]
+        # Every request to the API begins here: without a mark on its configuration, none is made.
+        private = _is_private(config)
+        token = _any_key.set(not settings(None).validate_key and private)
+        try:
+            wrapped(*args, **kwargs)
+        finally:
+            _any_key.reset(token)
+
+    return (
+        PatchPoint("e2b.api", "ApiClient.__init__", init_api_client, ("config",)),
+        PatchPoint("e2b.api", "validate_api_key", _validate_api_key, (), "attribute"),
+    )
+
+
+def _is_private(config: Any) -> bool:
+    return carried.of(config) is not None and protocol.parse_api_url(config.api_url) is not None
+
+
+def _validate_api_key(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
+    if not _any_key.get():
+        wrapped(*args, **kwargs)

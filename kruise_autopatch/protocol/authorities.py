@@ -1,0 +1,138 @@
+"""Authorities: a host with an optional port (RFC 3986, section 3.2), as people write them.
+
+Pure. Annotations are evaluated here, as in ``settings``.
+"""
+
+import ipaddress
+from typing import Optional
+
+# e2b/sandbox_domains.py of e2b 2.63.0. Their subdomains are E2B's too.
+PUBLIC_DOMAINS = (
+    "e2b.app",
+    "e2b.dev",
+    "e2b.pro",
+    "e2b-staging.dev",
+    "e2b-tango.dev",
+    "e2b-juliett.dev",
+)
+
+# The port that a scheme means where none is written (RFC 9110, section 4.2).
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+class InvalidDomain(ValueError):
+    """A text that is not an authority; the message says why and what to write instead."""
+
+
+def parse_authority(text: str) -> str:
+    """Return ``text`` if it is ``host``, ``host:port`` or ``[ipv6]:port``.
+
+    Raises :class:`InvalidDomain` otherwise, with the reason and a correction.
+    """
+    if "://" in text:
+        bare = text.split("://", 1)[1].split("/", 1)[0].strip()
+        raise InvalidDomain(f"has a scheme; write only the host{_such_as(bare)}")
+    if any(character.isspace() for character in text):
+        bare = "".join(text.split())
+        kind = "a line break" if any(c in "\r\n" for c in text) else "a space"
+        raise InvalidDomain(f"contains {kind}; write the host without it{_such_as(bare)}")
+    for mark, meaning in (("/", "a path"), ("?", "a query"), ("#", "a fragment")):
+        if mark in text:
+            bare = text.split(mark, 1)[0]
+            raise InvalidDomain(f"has {meaning}; write only the host{_such_as(bare)}")
+    if "@" in text:
+        bare = text.rsplit("@", 1)[1]
+        raise InvalidDomain(f"has user information; write only the host{_such_as(bare)}")
+
+    host, port = split_port(text)
+    if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        raise InvalidDomain(
+            f"has the port {port!r}; write a number from 1 to 65535 after the colon, or none"
+        )
+    if not host.startswith("["):
+        _check_labels(host)
+    return text
+
+
+def _such_as(correction: str) -> str:
+    try:
+        return f", such as {parse_authority(correction)!r}"
+    except InvalidDomain:
+        return ", such as 'sandbox.example.com' or 'sandbox.example.com:8443'"
+
+
+def split_port(text: str) -> tuple[str, Optional[str]]:
+    if text.startswith("["):
+        address, bracket, rest = text[1:].partition("]")
+        if not bracket or not _is_ipv6(address) or (rest and not rest.startswith(":")):
+            raise InvalidDomain("is not an IPv6 address; write it as '[::1]' or '[::1]:8443'")
+        return f"[{address}]", rest[1:] if rest else None
+    if text.count(":") > 1:
+        correction = f"[{text}]" if _is_ipv6(text) else "[::1]:8443"
+        raise InvalidDomain(
+            f"has more than one colon; write an IPv6 address in brackets, such as {correction!r}"
+        )
+    host, colon, port = text.partition(":")
+    return host, port if colon else None
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_labels(host: str) -> None:
+    # One trailing dot marks a fully qualified name (RFC 1034, section 3.1), as pods use to
+    # avoid their search list.
+    labels = (host[:-1] if host.endswith(".") else host).split(".")
+    if not all(labels):
+        raise InvalidDomain("has an empty label; write a host such as 'sandbox.example.com'")
+    for label in labels:
+        if not _is_label(label):
+            raise InvalidDomain(
+                f"has the label {label!r}; write letters, digits and hyphens between the dots,"
+                " such as 'sandbox.example.com'"
+            )
+
+
+def _is_label(text: str) -> bool:
+    # Letters and digits of any script: the SDK's HTTP client encodes them (IDNA).
+    return text.strip("-") == text and text.replace("-", "0").replace("_", "0").isalnum()
+
+
+def is_public(authority: str) -> bool:
+    """Whether ``authority`` belongs to E2B's own cloud, whose URLs are never rewritten."""
+    host = authority.rpartition(":")[0] if ":" in authority else authority
+    host = host.lower().rstrip(".")
+    return any(host == domain or host.endswith(f".{domain}") for domain in PUBLIC_DOMAINS)
+
+
+def same(scheme: str, first: str, second: str) -> bool:
+    """Whether two authorities of a URL with this scheme name the same server.
+
+    However they are spelled (RFC 3986, section 6.2): in any case, with the scheme's own port or
+    without, with the dot at the end of a fully qualified name or without.
+    """
+    return first == second or _normal(scheme, first) == _normal(scheme, second)
+
+
+def _normal(scheme: str, authority: str) -> tuple[str, str]:
+    host, port = split_port(authority)
+    if host.startswith("["):
+        host = str(ipaddress.IPv6Address(host[1:-1]))
+    return host.lower().rstrip("."), str(int(port or _DEFAULT_PORTS[scheme]))
+
+
+def without_secrets(text: str) -> str:
+    """``text``, which should have been an authority or a URL, for a message.
+
+    What may be a password or a token is left out: user information, and a query.
+    """
+    before, mark, _ = text.partition("?")
+    text = f"{before}?<hidden>" if mark else text
+    scheme, separator, rest = text.rpartition("://")
+    _, at, host = rest.rpartition("@")
+    return f"{scheme}{separator}<user>@{host}" if at else text

@@ -1,0 +1,1 @@
+"""The sandbox-manager's API: which sandboxes there are, and for how long."""

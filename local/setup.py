@@ -1,0 +1,32 @@
+"""What setup.cfg cannot say: the version, what names it, and how the archives are written."""
+
+import sys
+from pathlib import Path
+
+from setuptools import setup
+
+# What lies above in the checkout lies here in an sdist.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from build_support.reproducible import Wheel
+from build_support.shared import Sdist, version
+
+setup(
+    version=version(),
+    cmdclass={"bdist_wheel": Wheel, "sdist": Sdist},
+    # The bounds install beside every e2b since 2.8.0.
+    install_requires=[
+        f"kruise-autopatch=={version()}",
+        "starlette>=0.37.2",
+        "uvicorn>=0.29",
+        "websockets>=15.0",
+        "httpx>=0.27",
+        "python-multipart>=0.0.18",
+        "protobuf>=4.25",
+        "jupyter-client>=8.6.0",
+        "ipykernel>=6.29",
+        "psutil>=5.9.6",
+        "joserfc>=1.0",
+    ],
+)

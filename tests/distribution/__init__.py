@@ -1,0 +1,1 @@
+"""The built artefacts, and every way of installing them."""

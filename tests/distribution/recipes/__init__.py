@@ -1,0 +1,1 @@
+"""The CI recipes of examples/ci, run for real."""

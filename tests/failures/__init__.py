@@ -1,0 +1,1 @@
+"""What fails: servers, the SDK's later releases, ourselves."""

@@ -1,0 +1,1 @@
+"""Programs built by PyInstaller and Nuitka; the tox environment `frozen` has both."""

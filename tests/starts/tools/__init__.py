@@ -1,0 +1,1 @@
+"""Programs that other people's tools start; the tox environment `starts` has the tools."""

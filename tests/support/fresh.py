@@ -1,0 +1,60 @@
+"""Run code in a fresh interpreter of the environment under test, as a user's program would run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from support import loopback
+
+# Seconds. Far above what any of these programs needs, so that only a hang meets it.
+_PATIENCE = 180
+
+_OURS = ("E2B_", "KRUISE_", "PYTHON", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_")
+
+
+def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process' environment without anything that steers the SDK, Python or us."""
+    kept = {name: v for name, v in os.environ.items() if not name.upper().startswith(_OURS)}
+    return loopback.guarded({**kept, **(variables or {})})
+
+
+def run(
+    arguments: Sequence[str], variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``python ARGUMENTS`` away from the checkout; the exit status is not checked."""
+    with tempfile.TemporaryDirectory() as elsewhere:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env=environment(variables),
+            cwd=elsewhere,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+
+
+def output(code: str, variables: Mapping[str, str] | None = None, flags: Sequence[str] = ()) -> str:
+    """What ``code`` prints. Fails the test, with the error output, if it does not exit cleanly."""
+    done = run([*flags, "-c", code], variables)
+    assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr}"
+    return done.stdout.strip()
+
+
+def value(code: str, variables: Mapping[str, str] | None = None, flags: Sequence[str] = ()) -> Any:
+    """The value of ``result`` after ``code`` has run, passed through JSON."""
+    printing = f"{code}\nimport json; print(json.dumps(result))"
+    return json.loads(output(printing, variables, flags).splitlines()[-1])
+
+
+def error(code: str, variables: Mapping[str, str] | None = None) -> str:
+    """The last line of the traceback of ``code``, which must raise."""
+    done = run(["-c", code], variables)
+    assert done.returncode == 1, f"did not raise; it printed {done.stdout!r}"
+    return done.stderr.strip().splitlines()[-1]

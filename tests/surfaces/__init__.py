@@ -1,0 +1,1 @@
+"""Every URL surface of the SDK, over real sockets."""

@@ -1,0 +1,1 @@
+"""Traffic tokens: their state, their lifetimes, their races."""
