@@ -31,7 +31,7 @@ def points_for(package: str, settings: CurrentSettings) -> Sequence[Point]:
             *v1_routes.POINTS,
             *key_check.points(settings),
             *templates.POINTS,
-            *connections.points(),
+            *connections.POINTS,
             *traffic_token.points(settings),
         )
     if package == "e2b_code_interpreter":

@@ -38,7 +38,16 @@ States = Mapping[str, str]
 class PatchPoint:
     """One callable or property of the SDK, and what is wrapped around it."""
 
-    __slots__ = ("may_lack", "module", "only_if", "overrides", "parameters", "path", "wrapper")
+    __slots__ = (
+        "instead",
+        "may_lack",
+        "module",
+        "only_if",
+        "overrides",
+        "parameters",
+        "path",
+        "wrapper",
+    )
 
     def __init__(
         self,
@@ -48,12 +57,15 @@ class PatchPoint:
         parameters: tuple[str, ...] = (),
         may_lack: MayLack = "nothing",
         *,
+        instead: tuple[str, ...] = (),
         only_if: Callable[[Any], bool] | None = None,
         overrides: tuple[str, ...] = (),
     ) -> None:
         """
         :param path: of the attribute inside the module, such as ``ConnectionConfig.get_host``
         :param parameters: that the native callable must accept for the wrapper to be right
+        :param instead: what the module of other releases has in place of the attribute: where it
+            has one of these, it may lack the attribute
         :param only_if: whether this native attribute is one that needs the wrapper
         :param overrides: the top-level packages whose subclasses are wrapped, too, where they
             override the method
@@ -63,6 +75,7 @@ class PatchPoint:
         self.wrapper = wrapper
         self.parameters = parameters
         self.may_lack = may_lack
+        self.instead = instead
         self.only_if = only_if
         self.overrides = overrides
 
@@ -85,19 +98,16 @@ class PatchPoint:
 
 
 class Addition:
-    """An attribute that the SDK is given, or whose value it gets from us."""
+    """An attribute that the SDK is given."""
 
-    __slots__ = ("may_lack", "module", "path", "replaces", "value")
+    __slots__ = ("module", "path", "value")
 
-    def __init__(self, module: str, path: str, value: Any, *, replaces: bool = False) -> None:
-        """
-        :param replaces: only where the SDK has such an attribute
-        """
+    may_lack: MayLack = "nothing"
+
+    def __init__(self, module: str, path: str, value: Any) -> None:
         self.module = module
         self.path = path
         self.value = value
-        self.replaces = replaces
-        self.may_lack: MayLack = "attribute" if replaces else "nothing"
 
     @property
     def name(self) -> str:
@@ -331,21 +341,24 @@ def _problem(name: str, error: Exception) -> UnusablePoint:
 def _find(point: Point, behind: Callable[[Any], Any]) -> Iterator[Patch]:
     """The patches of a point; none if it may be absent and is."""
     try:
-        owner: Any = import_module(point.module)
+        module = import_module(point.module)
     except ModuleNotFoundError as missing:
         absent = missing.name is not None and f"{point.module}.".startswith(f"{missing.name}.")
-        if absent and (point.may_lack == "module" or getattr(point, "replaces", False)):
+        if absent and point.may_lack == "module":
             return
         raise UnusablePoint(f"{point.name} is missing ({missing})") from missing
 
+    owner: Any = module
     *path, attribute = point.path.split(".")
     for step in path:
         owner = getattr(owner, step, None)
     native = behind(_static_attribute(owner, attribute))
     if native is None:
-        if isinstance(point, Addition) and not point.replaces and owner is not None:
+        if isinstance(point, Addition) and owner is not None:
             yield Patch(owner, attribute, None, point)
-        elif point.may_lack != "attribute":
+        elif point.may_lack != "attribute" and not any(
+            hasattr(module, name) for name in getattr(point, "instead", ())
+        ):
             raise UnusablePoint(f"{point.name} is missing")
         return
     if isinstance(point, PatchPoint):

@@ -105,6 +105,17 @@ def sandbox_url(scheme: str, authority: str, sandbox_id: str, port: int) -> str:
     return f"{scheme}://{sandbox_host(authority, sandbox_id, port)}"
 
 
+def sandbox_port(target: str) -> Optional[str]:
+    """The sandbox id and port, as ``ID/PORT``, that a request target leads to; ``None``: to none.
+
+    What natively is the ``PORT-ID`` of a host.
+    """
+    parts = target.split("/", 4)
+    if len(parts) < 4 or f"/{parts[1]}" != PREFIX or f"{PREFIX}/{parts[2]}" == API_PATH:
+        return None
+    return f"{parts[2]}/{parts[3]}"
+
+
 def sandbox_pattern(scheme: str, authority: str) -> str:
     """What every :func:`sandbox_url` of a host looks like, for people."""
     return f"{scheme}://{authority}{PREFIX}/<sandbox>/<port>/"

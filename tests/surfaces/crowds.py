@@ -1,0 +1,56 @@
+"""Whether many streams of many sandboxes leave room for each other, and for the API."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from support import fresh
+from surfaces.limited import LimitedServer
+
+PROGRAM = Path(__file__).with_name("streaming.py")
+
+BOXES, STREAMS = 10, 50
+
+# Seconds. Far above what it takes, so that only what waits for ever meets it.
+_PATIENCE = 120
+
+
+def problems(python: str, mode: str, scheme: str, certificates: Mapping[str, str]) -> list[str]:
+    """What is wrong when 10 sandboxes have 50 streams each and one of them is killed."""
+    with LimitedServer(scheme, certificates) as server, tempfile.TemporaryDirectory() as elsewhere:
+        program = subprocess.Popen(
+            [python, str(PROGRAM), mode, str(BOXES), str(STREAMS)],
+            env=fresh.environment(server.environment()),
+            cwd=elsewhere,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        all_open = server.wait_for(BOXES * STREAMS, _PATIENCE, lambda: program.poll() is None)
+        try:
+            printed, errors = program.communicate("\n", timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            printed, errors = program.communicate()
+        found = []
+        if not all_open:
+            found.append(f"{server.most} of {BOXES * STREAMS} streams open")
+        if printed.split()[:1] != ["True"]:
+            found.append(f"no answer to the kill: {errors.strip()[-1000:]}")
+        if server.shared:
+            found.append(f"on one connection: {', '.join(sorted(server.shared))}")
+    where = f"{mode} over {scheme}"
+    return [f"{where}: {problem}" for problem in found]
+
+
+if __name__ == "__main__":
+    from support import loopback_tls
+
+    with tempfile.TemporaryDirectory() as directory:
+        issued = loopback_tls.issue(Path(directory))
+        print(problems(sys.argv[1], sys.argv[2], sys.argv[3], issued))

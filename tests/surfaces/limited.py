@@ -1,0 +1,236 @@
+"""A sandbox-manager that allows 100 streams on each HTTP/2 connection, as nginx and ALB do (128).
+
+It knows no more than the first moments of a conversation: a sandbox is created, and killed; a
+command, a download and a cell begin, and do not end. What it counts is which connection each of
+these open streams is on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+import h11
+
+STREAMS_PER_CONNECTION = 100
+
+_START = b'{"event":{"start":{"pid":1}}}'
+_CONNECT_MESSAGE = struct.pack(">BI", 0, len(_START)) + _START
+
+# The first bytes of a body that does not end, by the last part of the path.
+_ENDLESS = {
+    "files": ("application/octet-stream", b"some bytes"),
+    "Start": ("application/connect+json", _CONNECT_MESSAGE),
+    "execute": ("application/json", b'{"type":"number_of_executions","execution_count":1}\n'),
+}
+
+
+class LimitedServer:
+    """On a free port of loopback; serves inside a ``with`` statement, in a thread of its own."""
+
+    def __init__(self, scheme: str, certificates: Mapping[str, str]) -> None:
+        self._context: ssl.SSLContext | None = None
+        self._variables = {"KRUISE_E2B_HTTPS": "0"}
+        if scheme == "https":
+            self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._context.load_cert_chain(certificates["chain"], certificates["key"])
+            self._context.set_alpn_protocols(["h2", "http/1.1"])
+            self._variables = {"SSL_CERT_FILE": certificates["authority"]}
+        self._created = 0
+        self._change = threading.Condition()
+        # Of each connection, by its number: how many streams are open for whom, that is for a
+        # port of a sandbox, such as "box3/49983", or for "/" natively.
+        self.open: dict[int, Counter[str]] = {}
+        # The most that were open at once.
+        self.most = 0
+        # Who had a stream where somebody else had one, or where the API was asked.
+        self.shared: set[str] = set()
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "KRUISE_E2B_PATCH": "1",
+            "E2B_DOMAIN": f"127.0.0.1:{self.port}",
+            "E2B_API_KEY": "e2b_00",
+            **self._variables,
+        }
+
+    def wait_for(self, streams: int, seconds: float, alive: Callable[[], bool]) -> bool:
+        """Whether so many streams are open at once before the time is up, or the client ends."""
+        end = time.monotonic() + seconds
+        with self._change:
+            while self.most < streams and time.monotonic() < end and alive():
+                self._change.wait(1)
+        return self.most >= streams
+
+    def __enter__(self) -> LimitedServer:
+        started = threading.Event()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(started),))
+        self._thread.start()
+        started.wait()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join()
+
+    async def _serve(self, started: threading.Event) -> None:
+        self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        # Programs end with streams open.
+        self._loop.set_exception_handler(lambda *_: None)
+        listener = socket.create_server(("127.0.0.1", 0), backlog=8192)
+        self.port = listener.getsockname()[1]
+        await self._loop.create_server(
+            lambda: _Connection(self), sock=listener, ssl=self._context, backlog=8192
+        )
+        started.set()
+        await self._stopped.wait()
+
+    def answer(self, number: int, method: str, target: str) -> tuple[int, str, bytes, bool]:
+        """Status, content type and body of an answer, and whether it ends there.
+
+        :param number: of the connection
+        """
+        path = target.partition("?")[0]
+        endless = _ENDLESS.get(path.rpartition("/")[2])
+        open_here = self.open[number]
+        if endless is not None:
+            open_here[_owner(path)] += 1
+        with self._change:
+            self.shared.update(open_here if len(open_here) > (endless is not None) else ())
+            self.most = max(self.most, sum(sum(open.values()) for open in self.open.values()))
+            self._change.notify()
+        if endless is not None:
+            return 200, *endless, False
+        if method == "POST" and path.endswith("/sandboxes"):
+            self._created += 1
+            sandbox = {
+                "sandboxID": f"box{self._created}",
+                "templateID": "base",
+                "clientID": "",
+                "envdVersion": "0.2.10",
+            }
+            return 201, "application/json", json.dumps(sandbox).encode(), True
+        return 204, "application/json", b"", True
+
+    def ended(self, number: int, target: str) -> None:
+        """A stream has."""
+        open_here, owner = self.open[number], _owner(target.partition("?")[0])
+        open_here[owner] -= 1
+        if not open_here[owner]:
+            del open_here[owner]
+
+
+def _owner(path: str) -> str:
+    """For whom a request is: ``box3/49983``; ``/`` if it is for nobody on the private protocol."""
+    parts = path.split("/")
+    return "/".join(parts[2:4]) if parts[1] == "kruise" else "/"
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: HTTP/2 if the client chose it by ALPN, else HTTP/1.1."""
+
+    _numbers = 0
+
+    def __init__(self, server: LimitedServer) -> None:
+        self._server = server
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        _Connection._numbers += 1
+        self._number = _Connection._numbers
+        tls = transport.get_extra_info("ssl_object")
+        h2_chosen = tls is not None and tls.selected_alpn_protocol() == "h2"
+        self._speech: _Http2 | _Http11 = (_Http2 if h2_chosen else _Http11)(self)
+        self._server.open[self._number] = Counter()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        del self._server.open[self._number]
+
+    def data_received(self, data: bytes) -> None:
+        self._speech.receive(data)
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def answer(self, method: str, target: str) -> tuple[int, str, bytes, bool]:
+        return self._server.answer(self._number, method, target)
+
+    def ended(self, target: str) -> None:
+        self._server.ended(self._number, target)
+
+
+class _Http2:
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self._targets: dict[int, str] = {}
+        self._h2 = h2.connection.H2Connection(
+            h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
+        )
+        self._h2.initiate_connection()
+        limit = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS_PER_CONNECTION}
+        self._h2.update_settings(limit)
+        connection.write(self._h2.data_to_send())
+
+    def receive(self, data: bytes) -> None:
+        for event in self._h2.receive_data(data):
+            if isinstance(event, h2.events.RequestReceived):
+                self._answer(event.stream_id, dict(event.headers))
+            elif isinstance(event, h2.events.DataReceived):
+                self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, h2.events.StreamReset):
+                target = self._targets.pop(event.stream_id, None)
+                if target is not None:
+                    self._connection.ended(target)
+        self._connection.write(self._h2.data_to_send())
+
+    def _answer(self, stream: int, headers: dict[str, str]) -> None:
+        status, kind, body, ends = self._connection.answer(headers[":method"], headers[":path"])
+        if not ends:
+            self._targets[stream] = headers[":path"]
+        fields = [(":status", str(status)), ("content-type", kind)]
+        self._h2.send_headers(stream, fields, end_stream=ends and not body)
+        if body:
+            self._h2.send_data(stream, body, end_stream=ends)
+
+
+class _Http11:
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self._h11 = h11.Connection(h11.SERVER)
+
+    def receive(self, data: bytes) -> None:
+        self._h11.receive_data(data)
+        while True:
+            event = self._h11.next_event()
+            if isinstance(event, h11.Request):
+                self._request = event
+            elif isinstance(event, h11.EndOfMessage):
+                self._answer(self._request.method.decode(), self._request.target.decode())
+            elif not isinstance(event, h11.Data):
+                return
+
+    def _answer(self, method: str, target: str) -> None:
+        status, kind, body, ends = self._connection.answer(method, target)
+        length = [("content-length", str(len(body)))] if ends and status != 204 else []
+        fields = [("content-type", kind), *length]
+        self._send(h11.Response(status_code=status, headers=fields))
+        if body:
+            self._send(h11.Data(data=body))
+        if ends:
+            self._send(h11.EndOfMessage())
+            self._h11.start_next_cycle()
+
+    def _send(self, event: Any) -> None:
+        self._connection.write(self._h11.send(event) or b"")
