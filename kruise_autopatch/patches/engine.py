@@ -24,8 +24,8 @@ except Exception as error:
 Wrapper = Callable[[Any, Any, "tuple[Any, ...]", "dict[str, Any]"], Any]
 
 # What of a patch point an SDK release may lack without being incompatible: nothing; the module,
-# because this release has no such feature; or the attribute of a module that is there.
-MayLack = Literal["nothing", "module", "attribute"]
+# because this release has no such feature; the attribute of a module that is there; or any of both.
+MayLack = Literal["nothing", "module", "attribute", "either"]
 
 # What became of each patch point, by its name: applied, absent (not in this SDK release), or
 # unusable and why.
@@ -209,7 +209,7 @@ def _find(point: PatchPoint, behind: Callable[[Any], Any]) -> Patch | None:
         owner: Any = import_module(point.module)
     except ModuleNotFoundError as missing:
         absent = missing.name is not None and f"{point.module}.".startswith(f"{missing.name}.")
-        if absent and point.may_lack == "module":
+        if absent and point.may_lack in ("module", "either"):
             return None
         raise UnusablePoint(f"{point.name} is missing ({missing})") from missing
 
@@ -220,7 +220,7 @@ def _find(point: PatchPoint, behind: Callable[[Any], Any]) -> Patch | None:
     if point.adds and owner is not None:
         return Patch(owner, attribute, native, point)
     if native is None:
-        if point.may_lack == "attribute":
+        if point.may_lack in ("attribute", "either"):
             return None
         raise UnusablePoint(f"{point.name} is missing")
     _check_parameters(point, native)
