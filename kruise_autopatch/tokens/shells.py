@@ -123,6 +123,11 @@ class Keeper:
         """Whether a request may go with what is in hand; no lock is taken."""
         return self._state.hand(self._clock()) is Hand.GOOD
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the sandbox needs no token, and has none."""
+        return self._state.held is None and not self._state.required
+
     def _next(
         self, force: bool, loop: asyncio.AbstractEventLoop | None
     ) -> tuple[Step, _Renewal | None]:

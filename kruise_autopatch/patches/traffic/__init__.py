@@ -124,14 +124,13 @@ def _init_sandbox(
             wrapped(*args, **kwargs)
             return
         token = token if isinstance(token, str) else None
-        from kruise_autopatch.patches.traffic import clients
-
         # A copy: two sandboxes may have been given the same configuration.
         config = copy.copy(config)
         keeper = keeper_for(config, sandbox_id, token, required)
         setattr(config, carried.KEEPER, keeper)
         wrapped(*args, **{**kwargs, "connection_config": config})
-        clients.attend(keeper, *clients.http_clients(instance))
+        if not keeper.is_idle:
+            _attend(keeper, instance)
 
     return init
 
@@ -148,6 +147,12 @@ def _async_keeper(config: Any, sandbox_id: str, token: str | None, required: boo
     from kruise_autopatch.tokens.shells import AsyncKeeper
 
     return AsyncKeeper(sandbox_id, token, required=required, server=config, fetch=afetch)
+
+
+def _attend(keeper: Keeper, sandbox: Any) -> None:
+    from kruise_autopatch.patches.traffic import clients
+
+    clients.attend(keeper, *clients.http_clients(sandbox))
 
 
 def _traffic_access_token(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str | None:
@@ -226,7 +231,10 @@ def _refresh(self: Any, force: bool = False) -> str | None:
     keeper = carried.keeper_of(config)
     if keeper is None:
         return _unkept(self, force)
+    was_idle = keeper.is_idle
     token: str | None = keeper.token(config.get_request_timeout(), due=True, force=force)
+    if was_idle and not keeper.is_idle:
+        _attend(keeper, self)
     return token
 
 
@@ -235,7 +243,10 @@ async def _arefresh(self: Any, force: bool = False) -> str | None:
     keeper = carried.keeper_of(config)
     if keeper is None:
         return _unkept(self, force)
+    was_idle = keeper.is_idle
     token: str | None = await keeper.token(config.get_request_timeout(), due=True, force=force)
+    if was_idle and not keeper.is_idle:
+        _attend(keeper, self)
     return token
 
 
