@@ -168,7 +168,7 @@ class Keeper:
         with self._process().lock:
             now = self._clock()
             if force:
-                raise self._named(TrafficAccessTokenError(f"could not be renewed: {NO_ANSWER}"))
+                return self._forced(NO_ANSWER)
             if self._state.hand(now) is Hand.NONE:
                 raise self._named(self._state.error(now))
         return self.current
@@ -304,7 +304,7 @@ class AsyncKeeper(Keeper):
             fetched = self._fetch(self._server, self.sandbox_id)
             return self._judge(await asyncio.wait_for(fetched, PATIENCE))
         except asyncio.TimeoutError:
-            return Failure(NO_ANSWER)
+            return NO_ANSWER
         except Exception as error:
             return reply.unreachable(error)
 

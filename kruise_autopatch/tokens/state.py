@@ -80,7 +80,7 @@ class Failure(NamedTuple):
     retry_after: float = 0.0
 
 
-NO_ANSWER = "the server has not answered in time"
+NO_ANSWER = Failure("the server has not answered in time")
 
 # None: the attempt was given up, by a cancellation for example, and says nothing.
 Outcome = Union[Token, Failure, None]
@@ -238,7 +238,7 @@ class TokenState:
     def error(self, now: Moment) -> TrafficAccessTokenError:
         """Why there is no usable token; for callers that cannot go on without one."""
         if self._under_way_until is not None:
-            reason = NO_ANSWER
+            reason = NO_ANSWER.reason
         elif self._failure is not None:
             reason = self._failure.reason
         else:

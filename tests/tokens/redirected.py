@@ -1,6 +1,6 @@
 """A program that makes every kind of request to a sandbox. Started in a fresh interpreter.
 
-Usage: redirected.py sync|async SANDBOX TOKEN
+Usage: redirected.py sync|async TOKEN SANDBOX...
 
 What is answered does not matter.
 """
@@ -18,7 +18,7 @@ import e2b_code_interpreter
 from e2b import ConnectionConfig, PtySize
 from packaging.version import Version
 
-MODE, SANDBOX, TOKEN = sys.argv[1:]
+MODE, TOKEN, *SANDBOXES = sys.argv[1:]
 SandboxClass: Any = getattr(e2b_code_interpreter, "AsyncSandbox" if MODE == "async" else "Sandbox")
 
 
@@ -26,9 +26,9 @@ async def settle(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-async def main() -> None:
+async def use(sandbox_id: str) -> None:
     sandbox = SandboxClass(
-        sandbox_id=SANDBOX,
+        sandbox_id=sandbox_id,
         sandbox_domain=None,
         # With every release: envd authenticates users by itself, and gets files one by one.
         envd_version=Version("0.2.10"),
@@ -62,6 +62,11 @@ async def main() -> None:
     ):
         with contextlib.suppress(Exception):
             await settle(request())
+
+
+async def main() -> None:
+    for sandbox_id in SANDBOXES:
+        await use(sandbox_id)
 
 
 asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import fresh
 import pytest
@@ -17,38 +18,58 @@ from e2b import ConnectionConfig
 async def settle(value):
     return await value if inspect.isawaitable(value) else value
 
-async def main():
-    seen = []
+def urls(base):
+    root = base[: base.index("/kruise")]
+    here = [f"{base}/contexts", f"{base}/execute?x"]
+    elsewhere = [f"{base}0/contexts", base.replace("/box/", "/box2/") + "/contexts",
+                 base.replace("127.0.0.1", "evil.test") + "/contexts",
+                 f"{root}/kruise/api/sandboxes"]
+    return here, elsewhere
+
+async def sent(access, traffic, headers):
     C = getattr(e2b_code_interpreter, CLIENT)
     sandbox = C(sandbox_id="box", sandbox_domain=None, envd_version=Version("0.2.10"),
-                envd_access_token=ACCESS, traffic_access_token=TRAFFIC,
+                envd_access_token=access, traffic_access_token=traffic,
                 connection_config=ConnectionConfig())
-    # The SDK builds a client for each request; each must be made to send the token.
-    for client in (sandbox._client, sandbox._client):
-        hooks = client.event_hooks["request"]
-        base = sandbox._jupyter_url
-        for url in (f"{base}/contexts", f"{base}/execute?x", f"{base}0/contexts",
-                    base.replace("/box/", "/box2/") + "/contexts",
-                    base.replace("127.0.0.1", "evil.test") + "/contexts",
-                    base[: base.index("/kruise")] + "/kruise/api/sandboxes"):
-            request = httpx.Request("GET", url, headers=HEADERS)
-            for hook in hooks:
-                await settle(hook(request))
-            seen.append([request.headers.get("x-access-token"),
-                         request.headers.get("e2b-traffic-access-token")])
-    print(json.dumps(seen), flush=True)
+    found = []
+    for group in urls(sandbox._jupyter_url):
+        seen = set()
+        for url in group:
+            # The SDK builds a client for each request; each must be made to send the token.
+            for client in (sandbox._client, sandbox._client):
+                request = httpx.Request("GET", url, headers=headers)
+                for hook in client.event_hooks["request"]:
+                    await settle(hook(request))
+                seen.add((request.headers.get("x-access-token"),
+                          request.headers.get("e2b-traffic-access-token")))
+        found.append(sorted(seen, key=str))
+    return found
+
+async def main():
+    print(json.dumps([await sent(*case) for case in CASES]), flush=True)
     os._exit(0)
 
 asyncio.run(main())
 """
 
-CLIENTS = pytest.mark.parametrize("client", ["Sandbox", "AsyncSandbox"])
+STALE = {"X-Access-Token": "mine", "E2B-Traffic-Access-Token": "stale"}
+
+# The sandbox's tokens, and headers that a request has already; with them, the tokens that it takes
+# to the sandbox's Jupyter. Elsewhere it takes none, should a redirect have led it there.
+CASES = {
+    "its own": ("access", None, {}, ["access", None]),
+    "both": ("access", "opaque", {}, ["access", "opaque"]),
+    "what the program says": ("access", None, STALE, ["mine", "stale"]),
+    "none": (None, None, {}, [None, None]),
+}
+OFF = {**CASES, "both": ("access", "opaque", {}, ["access", None])}
 
 
-def seen(client: str, **names: object) -> list[object]:
-    given = {"ACCESS": "access", "TRAFFIC": None, "HEADERS": {}, **names}
-    switch = str(given.pop("switch", "1"))
-    program = "".join(f"{name} = {value!r}\n" for name, value in given.items())
+@pytest.mark.parametrize("client", ["Sandbox", "AsyncSandbox"])
+@pytest.mark.parametrize(("switch", "cases"), [("1", CASES), ("0", OFF)], ids=["on", "off"])
+def test_it_goes_to_the_sandboxes_jupyter_and_nowhere_else(
+    client: str, switch: str, cases: dict[str, tuple[Any, ...]]
+) -> None:
     variables = {
         "KRUISE_E2B_PATCH": "1",
         "KRUISE_E2B_HTTPS": "0",
@@ -56,32 +77,7 @@ def seen(client: str, **names: object) -> list[object]:
         "E2B_DOMAIN": "127.0.0.1:9",
         "E2B_API_KEY": "e2b_00",
     }
-    output = fresh.output(f"CLIENT = {client!r}\n{program}{PROGRAM}", variables)
-    found: list[object] = json.loads(output.splitlines()[-1])
-    assert found[:6] == found[6:]
-    return found[:6]
-
-
-@CLIENTS
-@pytest.mark.parametrize("switch", ["0", "1"])
-def test_it_goes_to_the_sandboxes_jupyter_and_nowhere_else(client: str, switch: str) -> None:
-    sent = ["access", None]
-    assert seen(client, switch=switch) == [sent, sent, *[[None, None]] * 4]
-
-
-@CLIENTS
-def test_both_tokens_go_together(client: str) -> None:
-    sent = ["access", "opaque"]
-    assert seen(client, TRAFFIC="opaque") == [sent, sent, *[[None, None]] * 4]
-
-
-@CLIENTS
-def test_it_follows_no_redirect_and_yields_to_what_the_program_says(client: str) -> None:
-    headers = {"X-Access-Token": "mine", "E2B-Traffic-Access-Token": "stale"}
-    expected = [["mine", "stale"]] * 2 + [[None, None]] * 4
-    assert seen(client, HEADERS=headers) == expected
-
-
-@CLIENTS
-def test_a_sandbox_without_one_sends_none(client: str) -> None:
-    assert seen(client, ACCESS=None) == [[None, None]] * 6
+    names = f"CLIENT, CASES = {client!r}, {[case[:3] for case in cases.values()]!r}\n"
+    found = json.loads(fresh.output(names + PROGRAM, variables).splitlines()[-1])
+    expected = {name: [[tokens], [[None, None]]] for name, (*_, tokens) in cases.items()}
+    assert dict(zip(cases, found)) == expected

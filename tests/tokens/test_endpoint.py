@@ -16,7 +16,7 @@ from serving import Handler, Server
 
 HEADER = "e2b-traffic-access-token"
 
-# A program that uses its sandbox PASSED seconds after it got the token.
+# A program that uses its sandboxes PASSED seconds after it got their tokens.
 PROGRAM = """
 import asyncio, inspect, json, os
 import e2b
@@ -32,9 +32,9 @@ async def raised(call):
     except Exception as error:
         return [type(error).__name__, str(error)]
 
-async def main():
+async def use(sandbox_id):
     C = getattr(e2b, CLIENT)
-    sandbox = C(sandbox_id="box", sandbox_domain=None, envd_version=Version("0.2.10"),
+    sandbox = C(sandbox_id=sandbox_id, sandbox_domain=None, envd_version=Version("0.2.10"),
                 envd_access_token=None, traffic_access_token=TOKEN,
                 connection_config=ConnectionConfig(request_timeout=TIMEOUT))
     keeper = sandbox.connection_config._kruise_traffic
@@ -45,9 +45,11 @@ async def main():
     outcomes = [await raised(call) for call in calls]
     # This one wants to wait for a new token, but not long.
     sandbox.connection_config.request_timeout = min(TIMEOUT, PATIENCE)
-    outcomes.append(await raised(sandbox.refresh_traffic_access_token))
-    print(json.dumps(outcomes), flush=True)
-    # The renewal may be under way.
+    return [*outcomes, await raised(sandbox.refresh_traffic_access_token)]
+
+async def main():
+    print(json.dumps({name: await use(name) for name in BEHAVIOURS}), flush=True)
+    # Renewals may be under way.
     os._exit(0)
 
 asyncio.run(main())
@@ -61,10 +63,11 @@ class _Handler(Handler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.endswith("/traffic-access-token"):
-            self.server.asked.set()
+            behaviour = self.path.split("/")[-2]
+            self.server.asked.add(behaviour)
             self.close_connection = True
             with suppress(OSError):
-                getattr(self, self.server.behaviour)()
+                getattr(self, behaviour)()
         else:
             self._answer(b"{}" if body else b"", "application/json")
 
@@ -79,7 +82,7 @@ class _Handler(Handler):
         self.end_headers()
         self.wfile.write(body)
 
-    # What it does instead of giving a token.
+    # What it does instead of giving a token to the sandbox of that name.
 
     def hang(self) -> None:
         self.server.over.wait()
@@ -107,10 +110,10 @@ class _Handler(Handler):
 class _Endpoint(Server):
     block_on_close = False
 
-    def __init__(self, behaviour: str) -> None:
+    def __init__(self) -> None:
         super().__init__(_Handler)
-        self.behaviour = behaviour
-        self.asked, self.over = threading.Event(), threading.Event()
+        self.asked: set[str] = set()
+        self.over = threading.Event()
         self.requests: list[tuple[str, str | None]] = []
         self.sent = 0
 
@@ -120,20 +123,27 @@ class _Endpoint(Server):
 
 
 @pytest.fixture
-def endpoint(behaviour: str) -> Iterator[_Endpoint]:
-    with _Endpoint(behaviour) as server:
+def endpoint() -> Iterator[_Endpoint]:
+    with _Endpoint() as server:
         yield server
 
 
 CLIENTS = pytest.mark.parametrize("client", ["Sandbox", "AsyncSandbox"])
-BEHAVIOURS = pytest.mark.parametrize("behaviour", ["hang", "drip_headers", "drip_a_body"])
+HANGING = ("hang", "drip_headers", "drip_a_body")
 
 
 def run(
-    server: _Endpoint, client: str, token: str, passed: float, timeout: float, patience: float
-) -> Any:
+    server: _Endpoint,
+    client: str,
+    behaviours: tuple[str, ...],
+    token: str,
+    passed: float,
+    timeout: float,
+    patience: float,
+) -> dict[str, Any]:
     names = {
         "CLIENT": client,
+        "BEHAVIOURS": behaviours,
         "TOKEN": token,
         "PASSED": passed,
         "TIMEOUT": timeout,
@@ -146,40 +156,40 @@ def run(
         "E2B_DOMAIN": server.domain,
         "E2B_API_KEY": "e2b_00",
     }
-    return json.loads(fresh.output(program, variables).splitlines()[-1])
+    outcomes: dict[str, Any] = json.loads(fresh.output(program, variables).splitlines()[-1])
+    assert server.asked == set(behaviours) == set(outcomes)
+    return outcomes
 
 
 @CLIENTS
-@BEHAVIOURS
 def test_a_token_that_is_still_good_is_sent_meanwhile(endpoint: _Endpoint, client: str) -> None:
     # It is due for renewal, and good for another minute: too short for one who waits.
     token = jwt(time.time() + 3600)
-    outcomes = run(endpoint, client, token, 3540, timeout=60, patience=0.3)
-    assert endpoint.asked.is_set()
-    assert outcomes == [True, "text", True, token]
-    assert [sent for _, sent in endpoint.requests] == [token] * 3
+    outcomes = run(endpoint, client, HANGING, token, 3540, timeout=60, patience=0.3)
+    assert outcomes == {name: [True, "text", True, token] for name in HANGING}
+    assert [sent for _, sent in endpoint.requests] == [token] * 9
 
 
 @CLIENTS
-@BEHAVIOURS
 def test_without_one_nobody_waits_longer_than_he_said(endpoint: _Endpoint, client: str) -> None:
     token = jwt(time.time() + 3600)
-    outcomes = run(endpoint, client, token, 3600, timeout=0.3, patience=0.3)
-    assert endpoint.asked.is_set()
+    outcomes = run(endpoint, client, HANGING, token, 3600, timeout=0.3, patience=0.3)
     assert endpoint.requests == []
-    for kind, text in outcomes:
-        assert kind == "TrafficAccessTokenExpired"
-        assert text.startswith("The traffic access token of sandbox box has expired and could not")
-        assert text.endswith(". Nothing was sent.")
+    for name, refused in outcomes.items():
+        start = f"The traffic access token of sandbox {name} has expired and could not be renewed"
+        for kind, text in refused:
+            assert kind == "TrafficAccessTokenExpired"
+            assert text.startswith(start)
+            assert text.endswith(". Nothing was sent.")
 
 
 @CLIENTS
-@pytest.mark.parametrize("behaviour", ["never_end"])
 def test_a_reply_is_read_as_far_as_a_real_one_goes(endpoint: _Endpoint, client: str) -> None:
     token = jwt(time.time() + 3600)
-    outcomes = run(endpoint, client, token, 3600, timeout=60, patience=60)
-    assert {kind for kind, _ in outcomes} == {"TrafficAccessTokenExpired"}
-    assert all("the server's reply is longer than 65536 bytes" in text for _, text in outcomes)
+    outcomes = run(endpoint, client, ("never_end",), token, 3600, timeout=60, patience=60)
+    for kind, text in outcomes["never_end"]:
+        assert kind == "TrafficAccessTokenExpired"
+        assert "the server's reply is longer than 65536 bytes" in text
     assert endpoint.requests == []
     # The rest is what buffers on the way hold.
     assert endpoint.sent < 40_000_000
