@@ -20,6 +20,8 @@ from urllib.parse import unquote, unquote_plus
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
+from kruise_autopatch.protocol.headers import TRAFFIC_TOKEN_ROUTE
+
 from . import api_keys
 from .errors import ApiError
 from .routing import NotRouted, Router
@@ -86,7 +88,7 @@ class ControlPlane:
             self._router.add(method, path, handler)
         # This one has no native twin on the server.
         self._private: Router[Handler] = Router()
-        self._private.add("POST", "/sandboxes/{id}/traffic-access-token", self._traffic_token)
+        self._private.add("POST", TRAFFIC_TOKEN_ROUTE, self._traffic_token)
 
     async def serve(self, path: str, request: Request, private: bool) -> Response:
         """Answer an API request; `path` is still escaped and comes without the prefix."""

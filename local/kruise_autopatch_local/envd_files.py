@@ -23,11 +23,11 @@ from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from kruise_autopatch.protocol.headers import ACCESS_TOKEN
+
 from .errors import EnvdError
 from .sandbox_paths import PathEscapes
 from .sandboxes import Sandbox
-
-ACCESS_TOKEN = "x-access-token"
 
 _CHUNK = 64 * 1024
 

@@ -7,13 +7,15 @@ from typing import Any, TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kruise_autopatch.protocol.headers import ACCESS_TOKEN, TRAFFIC_TOKEN
+
 SECRET_HEADERS = frozenset(
     {
+        ACCESS_TOKEN,
+        TRAFFIC_TOKEN,
         "authorization",
         "cookie",
-        "e2b-traffic-access-token",
         "proxy-authorization",
-        "x-access-token",
         "x-api-key",
     }
 )

@@ -19,11 +19,12 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from starlette.datastructures import Headers
 
+from kruise_autopatch.protocol.headers import PROTECTED, TRAFFIC_TOKEN
+
 from .errors import ApiError, DataPlaneError
 from .sandboxes import Sandbox
 
-PROTECTED = "security.agents.kruise.io/enable-jwt-auth"
-HEADER = "e2b-traffic-access-token"
+HEADER = TRAFFIC_TOKEN
 
 # Of the server's --traffic-access-token-validity: about a hundred years.
 DEFAULT_VALIDITY = 100 * 365 * 24 * 3600.0
