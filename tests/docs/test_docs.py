@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from kruise_autopatch import __version__, settings, versions
+from kruise_autopatch import PACKAGES, Status, __version__, settings, versions
 from kruise_autopatch.cli import main
+from kruise_autopatch.patches import points_for
+from kruise_autopatch.settings import Settings
 from kruise_autopatch_local import LocalManager, options
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -86,6 +88,50 @@ def test_the_readme_and_its_translation_link_to_each_other_and_to_every_page() -
     names = {f"docs/{page.name}" for page in DOCS}
     for name, other in [("README.md", "README.zh.md"), ("README.zh.md", "README.md")]:
         assert {*names, other} <= set(LINK.findall(text_of(name)))
+
+
+def table_of(heading: str) -> list[str]:
+    """The first cells of the table below a heading of how-it-works."""
+    page = text_of("docs/how-it-works.md")
+    (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", page, re.M | re.S)
+    return re.findall(r"^\| `([^`]+)` \|", section, re.M)
+
+
+def test_the_table_of_modules_is_that_of_the_package() -> None:
+    package = CHECKOUT / "kruise_autopatch"
+    # The inside of these is their own business.
+    closed = ("cli", "injected", "tokens", "patches/traffic")
+    found = set()
+    for path in package.rglob("*.py"):
+        name = path.relative_to(package).with_suffix("").as_posix()
+        room = name.rpartition("/")[0]
+        if room.startswith(closed) or path.stem == "__init__":
+            found.add(f"{next((c for c in closed if room.startswith(c)), room)}/")
+        elif path.stem != "__main__":
+            found.add(name)
+    assert sorted(table_of("Modules")) == sorted(found - {"/"})
+
+
+def test_the_table_of_patch_points_is_that_of_the_code() -> None:
+    named = dict.fromkeys(
+        point.name for package in PACKAGES for point in points_for(package, lambda _: Settings())
+    )
+    assert sorted(table_of("Patch points")) == sorted(named)
+
+
+def test_the_page_on_calls_names_every_setting_and_every_field() -> None:
+    page = text_of("docs/by-hand.md")
+    missing = {
+        name for name in (*Settings._fields, *Status._fields) if not re.search(rf"`{name}\b", page)
+    }
+    assert missing == set()
+    read = re.search(r"^- (`KRUISE(?:.|\n  )*) are\s+read at each call", page, re.M)
+    assert read is not None
+    assert set(re.findall(r"KRUISE_\w+", read[1])) == {
+        variable.name
+        for variable in settings.VARIABLES
+        if variable not in (settings.PATCH, settings.HTTPS)
+    }
 
 
 def test_the_start_up_line_is_quoted_as_it_is() -> None:
