@@ -35,7 +35,7 @@ def build_wheel(directory: Path) -> Path:
 def digest(wheel: Path) -> str:
     """Of what the wheel installs and of the program: results of another digest do not count."""
     found = hashlib.sha256()
-    for module in ("conversation", "proxied", "proxies", "seldom", "steps"):
+    for module in ("conversation", "crowds", "proxied", "proxies", "seldom", "steps", "streaming"):
         found.update(PROGRAM.with_name(f"{module}.py").read_bytes())
     with zipfile.ZipFile(wheel) as archive:
         for name in sorted(archive.namelist()):
