@@ -52,9 +52,11 @@ class LimitedServer:
         # port of a sandbox, such as "box3/49983".
         self.open: dict[int, Counter[str]] = {}
         self.transports: set[asyncio.Transport] = set()
+        self._now = 0
         # The most that were open at once.
         self.most = 0
         self.most_on_one = 0
+        self.most_connections = 0
         # Who had a stream where somebody else had one, or where the API was asked.
         self.shared: set[str] = set()
 
@@ -113,7 +115,9 @@ class LimitedServer:
             open_here[_owner(path)] += 1
         with self._change:
             self.shared.update(open_here if len(open_here) > (endless is not None) else ())
-            self.most = max(self.most, sum(sum(open.values()) for open in self.open.values()))
+            self._now += endless is not None
+            self.most = max(self.most, self._now)
+            self.most_connections = max(self.most_connections, len(self.open))
             self.most_on_one = max(self.most_on_one, sum(open_here.values()))
             self._change.notify()
         if endless is not None:
@@ -133,10 +137,15 @@ class LimitedServer:
 
     def ended(self, number: int, target: str) -> None:
         """A stream has."""
+        self._now -= 1
         open_here, owner = self.open[number], _owner(target.partition("?")[0])
         open_here[owner] -= 1
         if not open_here[owner]:
             del open_here[owner]
+
+    def lost(self, number: int) -> None:
+        """A connection is."""
+        self._now -= sum(self.open.pop(number).values())
 
 
 def _owner(path: str) -> str:
@@ -165,7 +174,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._server.transports.discard(self._transport)
-        del self._server.open[self._number]
+        self._server.lost(self._number)
 
     def data_received(self, data: bytes) -> None:
         self._speech.receive(data)
