@@ -26,7 +26,6 @@ SOURCES = (
     "kruise_autopatch.pth",
     "pyproject.toml",
     "setup.cfg",
-    "setup.py",
     "LICENSE",
     "MANIFEST.in",
     "README.md",

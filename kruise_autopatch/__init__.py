@@ -1,18 +1,20 @@
 """Move every URL of E2B's Python SDK to OpenKruise Agents' private, single-host protocol.
 
-This package is imported at interpreter start-up, so it imports nothing itself: the names of
+This package is imported at interpreter start-up, so it imports nothing but ``sys``: the names of
 ``kruise_autopatch.public`` are loaded on first use (PEP 562).
 
 What is loaded with the SDK imports its neighbours as ``import kruise_autopatch.X as X``: the other
 form would ask ``__getattr__`` for each of them.
 """
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from kruise_autopatch._version import __version__
+    from kruise_autopatch._version import __version__ as __version__
     from kruise_autopatch.public import *
 
 # How a switch is spelled that is off; compared without case and surrounding space.
@@ -45,7 +47,9 @@ def __getattr__(name):
 def _room(name):
     # type: (str) -> Any
     """By name: everything here stands on this module, and so it imports nothing of it."""
-    return __import__(f"kruise_autopatch.{name}", fromlist=["name"])
+    full_name = f"kruise_autopatch.{name}"
+    __import__(full_name)
+    return sys.modules[full_name]
 
 
 def __dir__():

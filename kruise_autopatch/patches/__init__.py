@@ -16,7 +16,7 @@ def points_for(package: str, settings: CurrentSettings) -> Sequence[Point]:
     :param settings: asked whenever a client is built
     """
     import kruise_autopatch.patches.sandbox_urls as sandbox_urls
-    import kruise_autopatch.patches.traffic_token as traffic_token
+    import kruise_autopatch.patches.traffic as traffic
 
     if package == "e2b":
         import kruise_autopatch.patches.configurations as configurations
@@ -32,14 +32,14 @@ def points_for(package: str, settings: CurrentSettings) -> Sequence[Point]:
             *key_check.points(settings),
             *templates.POINTS,
             *connections.POINTS,
-            *traffic_token.points(settings),
+            *traffic.points(settings),
         )
     if package == "e2b_code_interpreter":
         import kruise_autopatch.patches.code_interpreter as code_interpreter
 
         own: Sequence[Point] = (
             *code_interpreter.POINTS,
-            *traffic_token.CODE_INTERPRETER_POINTS,
+            *traffic.CODE_INTERPRETER_POINTS,
         )
     else:
         import kruise_autopatch.patches.desktop as desktop

@@ -27,8 +27,8 @@ except Exception as error:
 Wrapper = Callable[[Any, Any, "tuple[Any, ...]", "dict[str, Any]"], Any]
 
 # What of a patch point an SDK release may lack without being incompatible: nothing; the module,
-# because this release has no such feature; or the attribute of a module that is there.
-MayLack = Literal["nothing", "module", "attribute"]
+# because this release has no such feature; the attribute of a module that is there; or any of both.
+MayLack = Literal["nothing", "module", "attribute", "either"]
 
 # What became of each patch point, by its name: applied, absent (not in this SDK release), or
 # unusable and why.
@@ -344,7 +344,7 @@ def _find(point: Point, behind: Callable[[Any], Any]) -> Iterator[Patch]:
         module = import_module(point.module)
     except ModuleNotFoundError as missing:
         absent = missing.name is not None and f"{point.module}.".startswith(f"{missing.name}.")
-        if absent and point.may_lack == "module":
+        if absent and point.may_lack in ("module", "either"):
             return
         raise UnusablePoint(f"{point.name} is missing ({missing})") from missing
 
@@ -356,7 +356,7 @@ def _find(point: Point, behind: Callable[[Any], Any]) -> Iterator[Patch]:
     if native is None:
         if isinstance(point, Addition) and owner is not None:
             yield Patch(owner, attribute, None, point)
-        elif point.may_lack != "attribute" and not any(
+        elif point.may_lack not in ("attribute", "either") and not any(
             hasattr(module, name) for name in getattr(point, "instead", ())
         ):
             raise UnusablePoint(f"{point.name} is missing")

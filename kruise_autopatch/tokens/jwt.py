@@ -16,6 +16,10 @@ class Claims(NamedTuple):
     # The sandbox that the token is for; ``None`` if it does not say.
     sandbox_id: str | None
 
+    def is_for(self, sandbox_id: str) -> bool:
+        """Whether the token may be for this sandbox."""
+        return self.sandbox_id in (None, sandbox_id)
+
 
 def read(token: str) -> Claims | None:
     """The claims of a compact JWT with an expiry; ``None`` for anything else: it is opaque."""

@@ -11,6 +11,9 @@ from typing import NamedTuple, Union
 from kruise_autopatch.tokens import jwt
 from kruise_autopatch.tokens.state import Failure, Token
 
+# Bytes of a reply that are read; a real one has less than a tenth of that.
+LONGEST = 64 * 1024
+
 # Seconds by which the two expiries of a reply may differ.
 _TOLERANCE = 5.0
 
@@ -24,7 +27,7 @@ _RFC3339 = re.compile(
 
 
 class Answer(NamedTuple):
-    """An HTTP answer, as far as it matters."""
+    """An HTTP answer, as far as it matters: of the body no more than ``LONGEST`` and a byte."""
 
     status: int
     body: bytes
@@ -42,6 +45,8 @@ def judge(answer: Answer, sandbox_id: str, now: float) -> Union[Token, Failure]:
             permanent=400 <= answer.status < 500 and answer.status not in _PASSING,
             retry_after=_seconds(answer.retry_after, now),
         )
+    if len(answer.body) > LONGEST:
+        return Failure(f"the server's reply is longer than {LONGEST} bytes")
     try:
         reply = json.loads(answer.body)
     except (ValueError, RecursionError):
@@ -49,6 +54,19 @@ def judge(answer: Answer, sandbox_id: str, now: float) -> Union[Token, Failure]:
     if not isinstance(reply, dict):
         return Failure("the server's reply is not a JSON object")
     return _judge_reply(reply, sandbox_id, now)
+
+
+def created(token: str, sandbox_id: str) -> Token | None:
+    """The token in the reply that created the sandbox; ``None`` if it must not be sent.
+
+    One that has expired is no less the sandbox's: the state machine sees to it.
+    """
+    if not _fits_a_header(token):
+        return None
+    claims = jwt.read(token)
+    if claims is None:
+        return Token(token, None)
+    return Token(token, claims.expires_at) if claims.is_for(sandbox_id) else None
 
 
 def unreachable(error: Exception) -> Failure:
@@ -67,7 +85,7 @@ def _judge_reply(reply: dict[str, object], sandbox_id: str, now: float) -> Union
     if claims is not None:
         if abs(claims.expires_at - expires_at) > _TOLERANCE:
             return Failure("the token and the server's reply disagree about its expiration")
-        if claims.sandbox_id not in (None, sandbox_id):
+        if not claims.is_for(sandbox_id):
             return Failure("the server's reply is for another sandbox")
         expires_at = min(claims.expires_at, expires_at)
     if expires_at <= now:

@@ -7,15 +7,15 @@ from typing import Any, TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kruise_autopatch.protocol.headers import TRAFFIC_TOKEN
+from kruise_autopatch.protocol.headers import ACCESS_TOKEN, TRAFFIC_TOKEN
 
 SECRET_HEADERS = frozenset(
     {
+        ACCESS_TOKEN,
+        TRAFFIC_TOKEN,
         "authorization",
         "cookie",
-        TRAFFIC_TOKEN,
         "proxy-authorization",
-        "x-access-token",
         "x-api-key",
     }
 )

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from kruise_autopatch_local import LocalManager
-from support import fresh
+from support import fresh, loopback_tls
 
 from .chromium import PATIENCE, Chromium, Tab
 from .desktop import COLOUR, HEIGHT, PASSWORD, WIDTH, Desktop, Visit, serving
@@ -70,8 +70,8 @@ class Stream(NamedTuple):
 
 @pytest.fixture(scope="module", params=["http", "https"])
 def manager(request: pytest.FixtureRequest, certificates: dict[str, str]) -> Iterator[LocalManager]:
-    files = {"certfile": certificates["chain"], "keyfile": certificates["key"]}
-    with LocalManager(**(files if request.param == "https" else {})) as manager:
+    files = loopback_tls.https(certificates) if request.param == "https" else {}
+    with LocalManager(**files) as manager:
         yield manager
 
 

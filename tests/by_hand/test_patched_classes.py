@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from support import fresh
-
-ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
-OFF = {"E2B_DOMAIN": "kruise.test"}
+from support.programs import OFF, ON
 
 PATCHED = """
 import inspect, pydoc, re, typing

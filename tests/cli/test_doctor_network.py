@@ -17,7 +17,7 @@ import trustme
 from cli.answering import Answering, Proxy, Reply, raw
 from cli.doctoring import DOCTOR, examine
 from kruise_autopatch_local import LocalManager
-from support import fresh
+from support import fresh, loopback_tls
 
 KEY = "a-key-that-is-secret"
 HTTP = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_API_KEY": KEY}
@@ -244,8 +244,7 @@ def bundle(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> s
 
 
 def test_a_manager_with_a_certificate(certificates: dict[str, str]) -> None:
-    options = {"certfile": certificates["chain"], "keyfile": certificates["key"]}
-    with LocalManager(**options) as manager:
+    with LocalManager(**loopback_tls.https(certificates)) as manager:
         variables = {**manager.environment(), "SSL_CERT_FILE": certificates["authority"]}
         report = examine(variables)
         plain = examine({**variables, "KRUISE_E2B_HTTPS": "0"})
@@ -338,8 +337,7 @@ def test_a_proxy_between(manager: LocalManager) -> None:
 
 @uses_proxies
 def test_the_certificate_behind_a_proxy(certificates: dict[str, str]) -> None:
-    options = {"certfile": certificates["chain"], "keyfile": certificates["key"]}
-    with LocalManager(**options) as manager, Proxy() as proxy:
+    with LocalManager(**loopback_tls.https(certificates)) as manager, Proxy() as proxy:
         variables = {**manager.environment(), "HTTPS_PROXY": f"http://{proxy.domain}"}
         trusted = examine({**variables, "SSL_CERT_FILE": certificates["authority"]})
         refused = examine(variables)

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from cli import doctoring
+from kruise_autopatch import PACKAGES
 from kruise_autopatch.cli.run import INJECTED
-from kruise_autopatch.start_up import PACKAGES
 from support import fresh
 from support.installations import copy_of_ours
 

@@ -92,7 +92,7 @@ def _describe_json_patch() -> descriptor_pool.DescriptorPool:
         label=field.LABEL_OPTIONAL,
     )
     pool = descriptor_pool.Default()
-    pool.AddSerializedFile(file.SerializeToString())  # type: ignore[no-untyped-call]
+    pool.AddSerializedFile(file.SerializeToString())
     return pool
 
 

@@ -50,7 +50,8 @@ def tree(image: dict[str, Any]) -> Path:
 @pytest.fixture(scope="session")
 def newest() -> str:
     """The newest Python here, with the newest SDK."""
-    return list(PREPARED["pythons"].values())[-1]
+    pythons: dict[str, str] = PREPARED["pythons"]
+    return list(pythons.values())[-1]
 
 
 @pytest.fixture(scope="session")

@@ -184,9 +184,9 @@ CLUSTER = os.environ.get("KRUISE_TEST_KUBECONFIG")
 @pytest.mark.parametrize("name", CASES)
 def test_an_api_server_makes_the_same_of_it(name: str) -> None:
     def stored(manifest: Manifest, namespace: str) -> Any:
-        command = [KUBECTL, f"--kubeconfig={CLUSTER}", "create", f"--namespace={namespace}"]
+        command = ["create", f"--kubeconfig={CLUSTER}", f"--namespace={namespace}"]
         done = subprocess.run(
-            [*command, "--dry-run=server", "--output=json", "--filename=-"],
+            [KUBECTL, *command, "--dry-run=server", "--output=json", "--filename=-"],
             input=json.dumps(manifest),
             capture_output=True,
             text=True,

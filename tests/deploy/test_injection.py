@@ -14,6 +14,7 @@ import pytest
 from deploy import contained
 from deploy.contained import Container, Mount, NotAllowed
 from deploy.prepare import OWN_WRAPT
+from kruise_autopatch import __version__
 from support import loopback
 
 DOMAIN = {"E2B_DOMAIN": "kruise.test"}
@@ -38,13 +39,19 @@ AT_IMPORT = (
 
 NOT_ACTIVE = r"kruise-autopatch: not active \(.*\)\n"
 
+
+def replace_by_a_directory(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "truncated": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 2 - 7]),
     "empty": lambda file: file.write_bytes(b""),
     "zeros": lambda file: file.write_bytes(bytes(512)),
     "unreadable": lambda file: file.chmod(0),
     "missing": lambda file: file.unlink(),
-    "a directory": lambda file: (file.unlink(), file.mkdir()),
+    "a directory": replace_by_a_directory,
 }
 
 
@@ -101,6 +108,11 @@ def test_without_the_sdk_a_program_loads_no_wrapt(python: str, tree: Path) -> No
     loader = "kruise_autopatch.start_up.loader"
     code = f"import sys; print('wrapt' in sys.modules, {loader!r} in sys.modules)"
     assert output([python, "-c", code], tree, ON) == "False False"
+
+
+def test_it_knows_its_version(python: str, tree: Path) -> None:
+    found = output([python, "-m", "kruise_autopatch", "--version"], tree, ON)
+    assert found == f"kruise-autopatch {__version__}"
 
 
 def test_child_processes_are_patched_too(python: str, tree: Path, tmp_path: Path) -> None:

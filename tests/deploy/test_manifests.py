@@ -25,7 +25,7 @@ from deploy.manifests import (
     pod_spec,
     render,
 )
-from kruise_autopatch import settings
+from kruise_autopatch import __version__, settings
 
 # The minor releases that Kubernetes supports, and the admission API that each has.
 KUBERNETES = {"1.35": "v1beta1", "1.36": "v1", "1.37": "v1"}
@@ -168,7 +168,7 @@ def test_the_injection_adds_the_copy_first_and_the_tree_to_every_container(
     spec = pod_spec(injected[workload])
     first = spec["initContainers"][0]
     assert first["name"] == "kruise-autopatch"
-    assert first["image"] == "your.registry/kruise-autopatch:0.1.0"
+    assert first["image"] == f"your.registry/kruise-autopatch:{__version__}"
     assert first["volumeMounts"] == [{"name": "kruise-autopatch", "mountPath": "/volume"}]
     assert {"name": "kruise-autopatch", "emptyDir": {}} in spec["volumes"]
     mount = {"name": "kruise-autopatch", "mountPath": MOUNTED, "readOnly": True}

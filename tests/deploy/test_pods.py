@@ -24,6 +24,7 @@ from deploy.manifests import (
 )
 from deploy.pods import Pod
 from kruise_autopatch_local import LocalManager
+from support import loopback_tls
 
 # What an application does. It knows nothing of us; the last line is what it saw.
 PROGRAM = """
@@ -175,8 +176,7 @@ def test_an_application_over_https_with_a_private_ca(
     certificates: dict[str, str], tmp_path: Path
 ) -> None:
     (manifest,) = load(DEPLOY / "examples" / "external-https-private-ca.yaml")
-    files = {"certfile": certificates["chain"], "keyfile": certificates["key"]}
-    with LocalManager(**files) as manager:
+    with LocalManager(**loopback_tls.https(certificates)) as manager:
         spec = pod_spec(manifest)
         (variable,) = [v for v in spec["containers"][0]["env"] if v["name"] == "E2B_DOMAIN"]
         variable["value"] = manager.domain

@@ -52,6 +52,26 @@ def wheel(copy_of_checkout: Callable[[], Path], tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="session")
+def local_sdist(
+    copy_of_checkout: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    source = copy_of_checkout() / "local"
+    return build("build_sdist", source, tmp_path_factory.mktemp("local-sdist"))
+
+
+@pytest.fixture(scope="session")
+def local_wheel(
+    copy_of_checkout: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The local sandbox-manager's: ``KRUISE_TEST_LOCAL_WHEEL`` if set, else built here."""
+    ready = os.environ.get("KRUISE_TEST_LOCAL_WHEEL")
+    if ready:
+        return Path(ready).resolve(strict=True)
+    source = copy_of_checkout() / "local"
+    return build("build_wheel", source, tmp_path_factory.mktemp("local-wheel"))
+
+
+@pytest.fixture(scope="session")
 def sources(
     wheel: Path, sdist: Path, copy_of_checkout: Callable[[], Path]
 ) -> dict[str, Callable[[], list[str]]]:

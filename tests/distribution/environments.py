@@ -24,6 +24,7 @@ from packaging.requirements import Requirement
 from support import fresh
 
 OURS = "kruise-autopatch"
+LOCAL = "kruise-autopatch-local"
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
 OFF = {"E2B_DOMAIN": "kruise.test"}
@@ -171,12 +172,15 @@ def user_environment(root: Path, libraries: Path) -> Environment:
 def copy_libraries(
     target: Path, extra: str = "e2b", others: Iterable[str] = ("pip", "setuptools", "wheel")
 ) -> None:
-    """Copy what our package needs with ``extra``, and others, from the running environment."""
+    """Copy what our package needs with ``extra``, and others, from the running environment.
+
+    Neither of our own distributions is copied.
+    """
     for library in _closure({OURS: set(extra.split(",")), **{name: set() for name in others}}):
         for file in distribution(library).files or ():
             # virtualenv's seeds record byte code, and its directories, that need not be there.
             byte_code = file.suffix == ".pyc" or file.name == "__pycache__"
-            if library != OURS and ".." not in file.parts and not byte_code:
+            if library not in (OURS, LOCAL) and ".." not in file.parts and not byte_code:
                 copy = target / file
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(file.locate(), copy)
@@ -258,6 +262,21 @@ def _attempt(
         umask=umask,
         preexec_fn=before,
     )
+
+
+def without_byte_code_of_setuptools(snapshot: dict[str, bytes]) -> dict[str, bytes]:
+    """Forgive uv the byte code of the modules that setuptools' editable installations add.
+
+    uv removes the byte code of packages, but not that of a module in site-packages itself.
+    Without its source, Python never reads it.
+    """
+    byte_code = "/__pycache__/__editable___kruise_autopatch_"
+    left = {name: content for name, content in snapshot.items() if byte_code not in name}
+    return {
+        name: content
+        for name, content in left.items()
+        if not (name.endswith("/site-packages/__pycache__") and len(left) < len(snapshot))
+    }
 
 
 def _with_libraries(environment: Environment, libraries: Path) -> Environment:

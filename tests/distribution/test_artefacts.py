@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
-import io
-import tarfile
 from collections.abc import Callable
 from email import message_from_bytes
 from email.message import Message
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 from packaging.metadata import Metadata
@@ -19,17 +13,19 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
-from distribution.environments import build, unpack
+from distribution.archives import (
+    Content,
+    content_of,
+    dist_info,
+    files_of,
+    record,
+    recorded,
+    without_dist_info,
+)
+from distribution.environments import Environment, build, unpack
 
 PTH = "kruise_autopatch.pth"
 EXTRAS = {"e2b", "code-interpreter", "desktop", "local"}
-
-Content = dict[str, bytes]
-
-
-def content_of(wheel: Path) -> Content:
-    with ZipFile(wheel) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
 
 
 @pytest.fixture(scope="session")
@@ -49,16 +45,6 @@ def editable_content(
 def metadata(content: Content) -> Metadata:
     """METADATA, with every field checked by the rules of its format's version."""
     return Metadata.from_email(dist_info(content, "METADATA"))
-
-
-def dist_info(content: Content, name: str) -> bytes:
-    (path,) = [path for path in content if path.endswith(f".dist-info/{name}")]
-    return content[path]
-
-
-def without_dist_info(content: Content) -> Content:
-    """The installed files. The others differ a little from one setuptools to the next."""
-    return {name: data for name, data in content.items() if ".dist-info/" not in name}
 
 
 def test_the_wheel_is_for_every_python_3_on_every_platform(content: Content, wheel: Path) -> None:
@@ -126,17 +112,7 @@ def test_record_lists_every_file_with_its_digest_and_size(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     content: Content = request.getfixturevalue(kind)
-    record = dist_info(content, "RECORD").decode()
-    listed = {name: (digest, size) for name, digest, size in csv.reader(io.StringIO(record))}
-    assert listed == {
-        name: ("", "") if name.endswith("/RECORD") else (digest_of(data), str(len(data)))
-        for name, data in content.items()
-    }
-
-
-def digest_of(data: bytes) -> str:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-    return f"sha256={digest}"
+    assert record(content) == recorded(content)
 
 
 def test_the_editable_wheel_has_the_same_start_up_file_and_requirements(
@@ -163,6 +139,15 @@ def test_the_metadata_names_the_release(metadata: Metadata, wheel: Path) -> None
     assert metadata.summary
     assert metadata.description_content_type == "text/markdown"
     assert (metadata.description or "").startswith("# ")
+
+
+def test_the_package_and_the_command_name_the_release(
+    with_wheel: Environment, metadata: Metadata
+) -> None:
+    reading = "import kruise_autopatch; print(kruise_autopatch.__version__)"
+    assert with_wheel.run("-c", reading) == str(metadata.version)
+    command = with_wheel.python.with_name("kruise-autopatch")
+    assert with_wheel.execute([command, "--version"]) == f"kruise-autopatch {metadata.version}"
 
 
 def test_the_metadata_requires_wrapt_and_nothing_else_on_new_pythons(metadata: Metadata) -> None:
@@ -212,8 +197,7 @@ def test_the_sdist_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Pat
 
 def test_the_sdist_holds_its_sources_and_no_other_files(sdist: Path) -> None:
     name, _ = parse_sdist_filename(sdist.name)
-    with tarfile.open(sdist) as archive:
-        names = [member.name.split("/", 1)[1] for member in archive if member.isfile()]
+    names = files_of(sdist)
     assert name == "kruise-autopatch"
     assert {"LICENSE", "README.md", "PKG-INFO", "pyproject.toml", "setup.cfg", PTH} <= {*names}
     assert "build_support/editable_start_up.py" in names

@@ -30,10 +30,11 @@ def reading_the_line(environment: Environment) -> Events:
     return {("open", f"{PTH} r"), ("compile", line), ("exec", "<string>")}
 
 
-def importing(module: str) -> Events:
+def importing(environment: Environment, module: str) -> Events:
     """What Python does to import a module of ours that pip has compiled."""
     path = module.replace(".", "/")
-    source = f"{path}/__init__.py" if module == "kruise_autopatch" else f"{path}.py"
+    is_package = (environment.site_packages / path).is_dir()
+    source = f"{path}/__init__.py" if is_package else f"{path}.py"
     return {("import", module), ("open", f"{cache_from_source(source)} r"), ("exec", source)}
 
 
@@ -47,7 +48,9 @@ def test_on_it_imports_our_modules_and_touches_nothing_else(watched: Environment
     assert 1 < len(ours) < 4
     # Byte code is unmarshalled; the directory of the package is listed to find its modules.
     finding = {("marshal.loads", ""), ("os.listdir", "kruise_autopatch")}
-    expected = reading_the_line(watched).union(finding, *map(importing, ours))
+    expected = reading_the_line(watched).union(
+        finding, *(importing(watched, module) for module in ours)
+    )
     assert auditing.events(watched, ON) == expected
 
 

@@ -73,8 +73,8 @@ def test_an_environment_with_system_site_packages_runs_the_hook_outside_it(
     user_base.mkdir()
     user_environment(user_base, libraries).install("pip", "--user", wheel)
     inner = tmp_path / "inner"
-    make = [base_interpreter(), "-m", "venv", "--without-pip", "--system-site-packages", inner]
-    TESTS_PYTHON.execute(make)
+    make = ("-m", "venv", "--without-pip", "--system-site-packages")
+    TESTS_PYTHON.execute([base_interpreter(), *make, inner])
     environment = existing_environment(inner, libraries)
     if "inside" in copies:
         environment.install("uv", wheel)

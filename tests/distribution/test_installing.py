@@ -16,6 +16,7 @@ from distribution.environments import (
     TOOLS,
     Environment,
     user_environment,
+    without_byte_code_of_setuptools,
 )
 
 SOURCES = ["wheel", "sdist", "editable"]
@@ -61,21 +62,6 @@ def assert_hook_is_not_run(environment: Environment, *flags: str) -> None:
         assert (state.sdk_finders, state.our_modules) == (0, set())
 
 
-def without_byte_code_of_setuptools(snapshot: dict[str, bytes]) -> dict[str, bytes]:
-    """Forgive uv the byte code of the module that setuptools' editable installations add.
-
-    uv removes the byte code of packages, but not that of a module in site-packages itself.
-    Without its source, Python never reads it.
-    """
-    byte_code = "/__pycache__/__editable___kruise_autopatch_"
-    left = {name: content for name, content in snapshot.items() if byte_code not in name}
-    return {
-        name: content
-        for name, content in left.items()
-        if not (name.endswith("/site-packages/__pycache__") and len(left) < len(snapshot))
-    }
-
-
 def test_the_hook_works_after_every_way_of_installing(installed: Environment) -> None:
     assert_hook_works(installed)
 
@@ -84,7 +70,7 @@ def test_openkruise_s_import_path_works_after_every_way_of_installing(
     installed: Environment,
 ) -> None:
     code = "from kruise_agents.e2b import patch_e2b; print(patch_e2b.__module__)"
-    assert installed.run("-c", code) == "kruise_autopatch.activation"
+    assert installed.run("-c", code) == "kruise_autopatch.commands"
 
 
 def test_the_start_up_file_is_in_site_packages_after_every_way_of_installing(

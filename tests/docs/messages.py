@@ -52,7 +52,8 @@ def of_findings(source: Path) -> set[str]:
         if isinstance(node, ast.Call) and _name(node.func) == "Finding" and len(node.args) > 2:
             found.update(_of_finding(node.args[1], node.args[2], names))
         elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-            found.update(_of_finding(*node.value.elts[:2], names))
+            state, text, *_ = node.value.elts
+            found.update(_of_finding(state, text, names))
         elif isinstance(node, ast.FunctionDef) and node.name.startswith("_why"):
             for each in ast.walk(node):
                 if isinstance(each, ast.Return) and each.value is not None:

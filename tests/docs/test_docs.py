@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import argparse
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
-from kruise_autopatch import settings, versions
+from kruise_autopatch import __version__, settings, versions
 from kruise_autopatch.cli import main
+from kruise_autopatch_local import LocalManager, options
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 READMES = sorted(CHECKOUT.glob("README*.md"))
-PAGES = [*READMES, *sorted((CHECKOUT / "docs").glob("*.md"))]
+DOCS = sorted((CHECKOUT / "docs").glob("*.md"))
+PAGES = [*READMES, *DOCS, CHECKOUT / "local" / "README.md"]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Outside fences: paragraphs that are indented by four spaces and begin with an import.
 INDENTED_PYTHON = re.compile(r"^ {4}(?:from \w+[\w.]* import|import) .*\n(?: {4}.*\n|\n)*", re.M)
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
-each_page = pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+
+def name_of(page: Path) -> str:
+    return page.relative_to(CHECKOUT).as_posix()
+
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
 
 def text_of(name: str) -> str:
@@ -74,7 +83,7 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
 
 
 def test_the_readme_and_its_translation_link_to_each_other_and_to_every_page() -> None:
-    names = {f"docs/{page.name}" for page in PAGES if page not in READMES}
+    names = {f"docs/{page.name}" for page in DOCS}
     for name, other in [("README.md", "README.zh.md"), ("README.zh.md", "README.md")]:
         assert {*names, other} <= set(LINK.findall(text_of(name)))
 
@@ -105,7 +114,7 @@ def python_blocks() -> list[tuple[str, str]]:
         blocks = PYTHON_BLOCK.findall(text)
         for indented in INDENTED_PYTHON.findall(FENCE.sub("", text)):
             blocks.append(re.sub(r"^ {4}", "", indented, flags=re.M))
-        found += [(f"{page.name}, block {n}", block) for n, block in enumerate(blocks, start=1)]
+        found += [(f"{name_of(page)}, block {n}", block) for n, block in enumerate(blocks, start=1)]
     return found
 
 
@@ -129,12 +138,45 @@ def test_every_page_has_one_title_and_no_heading_twice(page: Path) -> None:
 
 def test_the_command_lines_page_has_every_command_and_option() -> None:
     page = text_of("docs/command-line.md")
-    (commands,) = (a for a in main._parser()._actions if isinstance(a.choices, dict))
-    for name, parser in commands.choices.items():
+    (commands,) = (a.choices for a in main._parser()._actions if isinstance(a.choices, dict))
+    for name, parser in commands.items():
         assert re.search(rf"^## .*\b{name}\b", page, re.M)
         for action in parser._actions:
             for option in set(action.option_strings) - {"-h", "--help"}:
                 assert re.search(rf"`[^`]*{option}\b", page), f"{name} {option}"
+
+
+def test_the_table_of_the_local_managers_options_is_that_of_the_code() -> None:
+    expected = [
+        (f"{action.option_strings[0]} {action.metavar or action.dest.upper()}", meaning)
+        for action in options.parser()._actions
+        if isinstance(action.help, str) and action.help != argparse.SUPPRESS
+        for meaning in [action.help % vars(action)]
+        if action.dest != "help"
+    ]
+    rows = re.findall(r"^\| `(--.*?)` \| (.*) \|$", text_of("docs/local-manager.md"), re.M)
+    assert [(option, meaning.replace("`", "")) for option, meaning in rows] == expected
+    assert len(expected) > 5
+
+
+def test_the_local_managers_page_names_every_argument_of_its_class() -> None:
+    (section,) = re.findall(
+        r"^## In tests: LocalManager\n(.*?)^## ", text_of("docs/local-manager.md"), re.M | re.S
+    )
+    arguments = set(inspect.signature(LocalManager).parameters)
+    # One is for tests of this package alone.
+    assert {name for name in arguments if not re.search(rf"`{name}\b", section)} == {"token_leeway"}
+
+
+def test_every_image_that_is_named_has_the_version_of_the_package() -> None:
+    named = {
+        (file.relative_to(CHECKOUT).as_posix(), version)
+        for file in [*(CHECKOUT / "deploy").rglob("*"), *PAGES]
+        if file.is_file()
+        for version in re.findall(r"/kruise-autopatch:([\w.]+)", file.read_text("utf-8"))
+    }
+    assert len(named) > 4
+    assert {version for _, version in named} == {__version__}, sorted(named)
 
 
 def test_every_picture_is_shown_and_described() -> None:

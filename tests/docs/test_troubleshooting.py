@@ -15,11 +15,10 @@ PAGE = "docs/troubleshooting.md"
 
 # What a server says is not ours to explain, whether it is the real one or its stand-in.
 SOURCES = [
-    source
-    for source in sorted(PACKAGE.rglob("*.py"))
-    if source.parent.name != "local" or source.name == "launcher.py"
+    *sorted(PACKAGE.rglob("*.py")),
+    CHECKOUT / "local" / "kruise_autopatch_local" / "launcher.py",
 ]
-IDS = [source.relative_to(PACKAGE).as_posix() for source in SOURCES]
+IDS = [source.relative_to(CHECKOUT).as_posix() for source in SOURCES]
 
 # Good news, which the code keeps in the same variables as the bad.
 GOOD_NEWS = (
@@ -46,7 +45,7 @@ def sayings(template: str) -> list[str]:
 
 def messages_in(source: Path) -> set[str]:
     found = messages.of_errors(source)
-    if source.parent == PACKAGE / "cli":
+    if source.parent == PACKAGE / "cli" / "doctor":
         found |= messages.of_findings(source)
     return found
 
@@ -80,8 +79,8 @@ def test_every_entry_is_a_message_in_the_code() -> None:
 def test_the_messages_are_found() -> None:
     """If the reader of the source finds nothing, the tests above say nothing."""
     assert "has an empty label; write a host such as 'sandbox.example.com'" in messages_in(
-        PACKAGE / "protocol.py"
+        PACKAGE / "protocol" / "__init__.py"
     )
-    network = messages_in(PACKAGE / "cli" / "network_checks.py")
+    network = messages_in(PACKAGE / "cli" / "doctor" / "network_checks.py")
     assert "… refuses connections: nothing listens there" in network
     assert sum(len(messages_in(source)) for source in SOURCES) > 100

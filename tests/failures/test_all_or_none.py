@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from support import fresh
-
-ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
-PRIVATE = "http://kruise.test/kruise/api"
+from support.programs import ON, PRIVATE
 
 # Makes the call number `at` of one operation of patching raise; `reached` says whether it did.
 INJECT = """

@@ -34,8 +34,12 @@ def test_every_representation_has_its_name(sandbox: Sandbox) -> None:
         "text/latex": "latex",
         "application/javascript": "javascript",
     }
-    data = dict(mimes.items())
-    data.update({"application/json": {"a": 1}, "e2b/data": {"b": 2}, "other/type": "other"})
+    data: dict[str, Any] = {
+        **mimes,
+        "application/json": {"a": 1},
+        "e2b/data": {"b": 2},
+        "other/type": "other",
+    }
     lines = sandbox.run_code(f"display({data!r}, raw=True)")
     assert lines[1] == {
         "type": "result",

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from kruise_autopatch_local import LocalManager, LocalManagerError
+from kruise_autopatch_local import LocalManager, LocalManagerError, options
 
 from .clients import Sandbox
 
@@ -160,6 +161,29 @@ def test_bad_arguments(arguments: list[str], message: str) -> None:
     assert message in result.stderr
 
 
+def test_the_command_line_of_options_says_the_same_again() -> None:
+    chosen = options.Options(
+        host="::1",
+        port=8888,
+        api_key="--with=signs",
+        templates=("one", "two"),
+        e2b_domain="static.example",
+        certfile=__file__,
+        keyfile=__file__,
+        request_log="log",
+        token_validity=1.5,
+        token_leeway=0.5,
+        token_outage="outage",
+        exit_with_stdin=True,
+    )
+    defaults = options.Options()
+    # No option is left out here.
+    assert not set(astuple(chosen)) & set(astuple(defaults))
+    assert options.read(chosen.arguments()) == chosen
+    assert options.read(defaults.arguments()) == defaults
+    assert defaults.arguments() == []
+
+
 def test_a_failure_to_start_shows_the_servers_error() -> None:
     with pytest.raises(LocalManagerError, match="there is no file '/nope'"):
         LocalManager(certfile="/nope")
@@ -167,7 +191,7 @@ def test_a_failure_to_start_shows_the_servers_error() -> None:
         LocalManager(python="/no/python")
 
 
-def test_a_missing_dependency_names_the_extra(tmp_path: Path) -> None:
+def test_a_missing_dependency_is_named(tmp_path: Path) -> None:
     (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError('x', name='uvicorn')")
     paths = [str(tmp_path), os.environ.get("PYTHONPATH", "")]
     result = subprocess.run(
@@ -178,4 +202,4 @@ def test_a_missing_dependency_names_the_extra(tmp_path: Path) -> None:
     )
     assert result.returncode == 1
     assert "'uvicorn'" in result.stderr
-    assert 'pip install "kruise-autopatch[local]"' in result.stderr
+    assert "pip install kruise-autopatch-local" in result.stderr

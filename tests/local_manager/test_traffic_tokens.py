@@ -24,7 +24,7 @@ Create = Callable[..., "dict[str, Any]"]
 @pytest.fixture
 def create(api: httpx.Client) -> Iterator[Create]:
     """Makes sandboxes, protected ones unless the metadata says otherwise."""
-    made = []
+    made: list[dict[str, Any]] = []
 
     def create(**metadata: str) -> dict[str, Any]:
         body = {"templateID": "base", "metadata": metadata or {PROTECTED: "true"}}
@@ -101,7 +101,7 @@ def test_its_token_opens_the_door(create: Create, api: httpx.Client, plain: http
         assert knock(plain, sandbox, each).status_code == 204
 
 
-def test_nothing_else_does(create: Create, api: httpx.Client, plain: httpx.Client) -> None:
+def test_nothing_else_does(create: Create, plain: httpx.Client) -> None:
     sandbox, other = create(), create()
     token = sandbox["trafficAccessToken"]
     header, payload, signature = token.split(".")

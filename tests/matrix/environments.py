@@ -11,10 +11,11 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import kruise_autopatch_local
 from matrix.releases import Environment
-from support.checkout import CHECKOUT, copy_to
+from support.checkout import TESTS, copy_to
 
-PROGRAM = CHECKOUT / "tests" / "surfaces" / "conversation.py"
+PROGRAM = TESTS / "surfaces" / "conversation.py"
 
 
 class BuildError(RuntimeError):
@@ -33,10 +34,13 @@ def build_wheel(directory: Path) -> Path:
 
 
 def digest(wheel: Path) -> str:
-    """Of what the wheel installs and of the program: results of another digest do not count."""
+    """Of what takes part: the wheel, the program and the server. Other results do not count."""
     found = hashlib.sha256()
     for module in ("conversation", "crowds", "proxied", "proxies", "seldom", "steps", "streaming"):
         found.update(PROGRAM.with_name(f"{module}.py").read_bytes())
+    server = Path(kruise_autopatch_local.__file__).parent
+    for source in sorted(server.rglob("*.py")):
+        found.update(source.relative_to(server).as_posix().encode() + b"\0" + source.read_bytes())
     with zipfile.ZipFile(wheel) as archive:
         for name in sorted(archive.namelist()):
             found.update(name.encode() + b"\0" + archive.read(name))

@@ -39,13 +39,12 @@ def main(python: str, result: Path) -> None:
     with tempfile.TemporaryDirectory() as directory:
         files = loopback_tls.issue(Path(directory))
         for scheme in SCHEMES:
-            tls = {"certfile": files["chain"], "keyfile": files["key"]}
             # Its static domain is what older servers answer: nobody must go there.
             with LocalManager(
                 api_key=_KEY,
                 templates=["mcp-gateway"],
                 e2b_domain="localhost",
-                **(tls if scheme == "https" else {}),
+                **(loopback_tls.https(files) if scheme == "https" else {}),
             ) as manager:
                 variables = {**manager.environment(), "SSL_CERT_FILE": files["authority"]}
                 for mode in MODES:

@@ -23,9 +23,9 @@ from packaging.version import Version
 
 from matrix import document, environments, junit, releases, verdicts
 from matrix.releases import Environment
+from support.checkout import CHECKOUT, TESTS
 
-DOCUMENT = environments.CHECKOUT / "docs" / "compatibility.md"
-_TESTS = environments.CHECKOUT / "tests"
+DOCUMENT = CHECKOUT / "docs" / "compatibility.md"
 _DAY = 24 * 3600
 _PROBE_PATIENCE = 1200
 
@@ -95,9 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--jobs", type=int, default=2, help="environments at a time (2)")
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
-    parser.add_argument(
-        "--work-directory", type=Path, default=environments.CHECKOUT / ".tox" / "matrix-work"
-    )
+    parser.add_argument("--work-directory", type=Path, default=CHECKOUT / ".tox" / "matrix-work")
     parser.add_argument(
         "--junit-xml", type=Path, metavar="FILE", help="report the cells as tests, too"
     )
@@ -150,8 +148,8 @@ def _probe(python: Path, result: Path) -> dict[str, Any]:
     probe = [sys.executable, "-m", "matrix.probe", str(python), str(result)]
     try:
         done = subprocess.run(
-            [sys.executable, str(_TESTS / "support" / "loopback.py"), *probe],
-            cwd=_TESTS,
+            [sys.executable, str(TESTS / "support" / "loopback.py"), *probe],
+            cwd=TESTS,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from e2b import AsyncSandbox, ConnectionConfig, Sandbox
@@ -46,7 +47,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def test_a_sandbox(kruise_autopatch) -> None:
+def test_a_sandbox(kruise_autopatch: Any) -> None:
     with Sandbox.create() as sandbox:
         assert sandbox.commands.run("echo hello").stdout == "hello\n"
         assert sandbox.get_host(3000) == (
@@ -58,25 +59,25 @@ def test_a_sandbox(kruise_autopatch) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_async_sandbox(kruise_autopatch) -> None:
+async def test_an_async_sandbox(kruise_autopatch: Any) -> None:
     sandbox = await AsyncSandbox.create()
     assert (await sandbox.commands.run("echo hello")).stdout == "hello\n"
     assert await sandbox.kill()
 
 
-def test_only_the_requests_of_this_test_are_shown(kruise_autopatch) -> None:
+def test_only_the_requests_of_this_test_are_shown(kruise_autopatch: Any) -> None:
     assert kruise_autopatch.requests() == []
     assert Sandbox.kill("no-such-sandbox") is False
     (request,) = kruise_autopatch.requests()
     assert request["method"] == "DELETE"
 
 
-def test_a_program_inherits_the_variables(kruise_autopatch) -> None:
+def test_a_program_inherits_the_variables(kruise_autopatch: Any) -> None:
     done = subprocess.run([sys.executable, "-c", PRINT_API_URL], capture_output=True, text=True)
     assert done.stdout.strip() == kruise_autopatch.api_url, done.stderr
 
 
-def test_a_program_with_variables_of_its_own_is_given_them(kruise_autopatch) -> None:
+def test_a_program_with_variables_of_its_own_is_given_them(kruise_autopatch: Any) -> None:
     variables = kruise_autopatch.environment()
     assert variables["E2B_API_KEY"] == kruise_autopatch.api_key
     done = subprocess.run(
@@ -86,14 +87,14 @@ def test_a_program_with_variables_of_its_own_is_given_them(kruise_autopatch) -> 
 
 
 def test_what_is_set_during_the_test_is_undone_too(
-    kruise_autopatch, monkeypatch: pytest.MonkeyPatch
+    kruise_autopatch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("E2B_DOMAIN", "set.during.test")
     patch_e2b(https=True)
     assert ConnectionConfig().api_url == "https://set.during.test/kruise/api"
 
 
-def test_a_sandbox_is_left_over(kruise_autopatch) -> None:
+def test_a_sandbox_is_left_over(kruise_autopatch: Any) -> None:
     process = Sandbox.create().commands.run("echo $$; exec sleep 1000", background=True)
     stdout, _, _ = next(iter(process))
     Path(__file__).with_name("process").write_text(stdout)

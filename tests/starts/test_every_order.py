@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from support import fresh
+from support.programs import ON
 
-ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
 PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
 
 # What a client of each package says of itself. Built anew by each look, since what is looked at is

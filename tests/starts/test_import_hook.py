@@ -7,11 +7,7 @@ from pathlib import Path
 import pytest
 
 from support import fresh
-
-ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
-PRIVATE = "http://kruise.test/kruise/api"
-
-URL = "__import__('e2b').ConnectionConfig(api_key='k').api_url"
+from support.programs import ON, PRIVATE, URL
 
 
 @pytest.mark.parametrize(
@@ -33,11 +29,8 @@ def test_every_way_of_importing_is_patched(statement: str) -> None:
 
 @pytest.mark.parametrize("flags", [("-I",), ("-E",), ("-s",), ("-O",), ("-W", "error")])
 def test_interpreter_flags_do_not_matter(flags: tuple[str, ...]) -> None:
-    if "-W" in flags:
-        # The SDK itself warns on import, in some releases: that is not ours to change.
-        plain = fresh.run([*flags, "-c", "import e2b"])
-        if plain.returncode:
-            return
+    if "-W" in flags and fresh.run([*flags, "-c", "import e2b"]).returncode:
+        pytest.skip("this release of the SDK warns on import, patched or not")
     assert fresh.value(f"result = {URL}", ON, flags) == PRIVATE
 
 
@@ -183,7 +176,6 @@ def test_resources_of_the_sdk_stay_readable() -> None:
 
 FAIL_ONCE = """
 import sys
-blocked = sys.modules.get("httpx")
 sys.modules["httpx"] = None
 try:
     import e2b
@@ -239,7 +231,7 @@ result = {URL}
     assert fresh.value(code, ON) == PRIVATE
 
 
-def test_an_sdk_found_by_another_finder_is_patched(tmp_path: Path) -> None:
+def test_an_sdk_found_by_another_finder_is_patched() -> None:
     # As an editable install of e2b does it.
     code = f"""
 import importlib.util, sys
@@ -260,7 +252,7 @@ result = {URL}
 )
 def test_wrapt_missing_is_an_error_that_names_it(statement: str) -> None:
     message = fresh.error(f"import sys; sys.modules['wrapt'] = None; {statement}", ON)
-    assert message.startswith("ImportError: kruise-autopatch needs wrapt, which cannot be imported")
+    assert "BrokenInstallationError: kruise-autopatch needs wrapt, which cannot be" in message
     assert "pip install" in message
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from support import fresh, sdks
+from support.programs import ON
 
-ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
 CLIENT = "import e2b; e2b.ConnectionConfig()"
 
 
@@ -59,7 +59,7 @@ DECISIONS = {
     ),
     "e2b.ConnectionConfig(debug=True)": "http://localhost:3000 (native: debug)",
     "e2b.ConnectionConfig(api_url='http://me:1@secret@kruise.test/api')": (
-        "http://kruise.test/api (an api_url was given)"
+        "http://<user>@kruise.test/api (an api_url was given)"
     ),
 }
 

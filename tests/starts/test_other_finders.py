@@ -7,11 +7,7 @@ import sys
 import pytest
 
 from support import fresh
-
-ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
-PRIVATE = "http://kruise.test/kruise/api"
-
-URL = "__import__('e2b').ConnectionConfig(api_key='k').api_url"
+from support.programs import ON, PRIVATE, URL
 
 
 def test_finders_that_do_not_care_about_e2b_change_nothing() -> None:

@@ -11,11 +11,8 @@ from pathlib import Path
 import pytest
 
 from support import fresh
+from support.programs import ON, PRIVATE, URL
 
-ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
-PRIVATE = "http://kruise.test/kruise/api"
-
-URL = "__import__('e2b').ConnectionConfig(api_key='k').api_url"
 PROGRAM = f"print({URL})\n"
 
 # Beside those of test_import_hook.py.
@@ -197,7 +194,7 @@ def test_workers_of_concurrent_futures_are_patched(pool: str, parent: str, tmp_p
     refusal = "pyqwest._pyqwest does not support loading in subinterpreters"
     if "Interpreter" in pool and refusal in fresh.run([str(program)]).stderr:
         assert refusal in done.stderr
-        return
+        pytest.skip("this release of the SDK cannot be imported there, patched or not")
     assert done.stdout.strip() == PRIVATE, done.stderr
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support import fresh
-
-ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
-PRIVATE = "http://kruise.test/kruise/api"
+from support.programs import ON, PRIVATE
 
 # Another thread takes what it wants as soon as it is there, while this one imports e2b.
 RACE = """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import trustme
 
@@ -17,3 +19,8 @@ def issue(directory: Path) -> dict[str, str]:
         certificate.write_to_path(paths["chain"], append=True)
     leaf.private_key_pem.write_to_path(paths["key"])
     return paths
+
+
+def https(certificates: Mapping[str, str]) -> dict[str, Any]:
+    """The options with which a ``LocalManager`` speaks https."""
+    return {"certfile": certificates["chain"], "keyfile": certificates["key"]}

@@ -1,4 +1,4 @@
-"""What every program of these tests does, and how it is run with the tools of other people."""
+"""What most programs of the tests do, the variables that they get, and how they are run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 from support import fresh
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
-PRIVATE = "http://kruise.test/kruise/api"
+OFF = {"E2B_DOMAIN": "kruise.test"}
+# Where a client leads then.
+PRIVATE, NATIVE = "http://kruise.test/kruise/api", "https://api.kruise.test"
 
-# Where a client of the SDK leads; written into every program.
+# Says where; written into every program.
 URL = "__import__('e2b').ConnectionConfig(api_key='k').api_url"
 
 

@@ -199,6 +199,7 @@ async def converse() -> str | None:
     sandbox = await attempt("create", lambda: sandbox_class.create(**OPTIONS))
     if isinstance(sandbox, Failed):
         return None
+    sandbox_id: str = sandbox.sandbox_id
     try:
         await ask_urls(sandbox)
         await use_files(sandbox)
@@ -208,7 +209,7 @@ async def converse() -> str | None:
         await control(sandbox_class, sandbox)
         # The e2b-desktop SDK has no async client.
         if MODE == "sync":
-            await use_desktop(sandbox.sandbox_id)
+            await use_desktop(sandbox_id)
         else:
             lacks("desktop connect", "desktop stream", "desktop stream, plain")
 
@@ -217,7 +218,7 @@ async def converse() -> str | None:
         await seldom.take_all(sandbox_class, sandbox)
     finally:
         await result("kill", lambda: sandbox.kill(**OPTIONS))
-    return sandbox.sandbox_id
+    return sandbox_id
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import contextlib
 import inspect
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import e2b
@@ -30,12 +31,13 @@ async def ask(sandbox_class: Any) -> None:
         sandbox_domain=None,
         connection_config=e2b.ConnectionConfig(**OPTIONS),
     )
-    for request in (
+    requests: tuple[Callable[[], Any], ...] = (
         lambda: sandbox_class.get_info("s1", **OPTIONS),
         lambda: sandbox.files.read("/a b.txt"),
         lambda: sandbox.files.list("/"),
         lambda: sandbox.commands.run("true"),
-    ):
+    )
+    for request in requests:
         with contextlib.suppress(Exception):
             await settle(request())
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -395,10 +396,7 @@ async def use_templates() -> None:
             ),
         }
         for name, shape in shapes.items():
-            await answer(
-                f"Template.build, {name}",
-                lambda shape=shape: template.build(shape(), alias="mine", **OPTIONS),
-            )
+            await answer(f"Template.build, {name}", partial(_build, template, shape))
         if accepts(template.build, "name"):
             await answer(
                 "Template.build, by name",
@@ -412,13 +410,14 @@ async def use_templates() -> None:
                 template().from_base_image(), alias="mine", **OPTIONS
             ),
         )
+    make_build: Any = e2b.BuildInfo
     needed = [
         name
-        for name, parameter in inspect.signature(e2b.BuildInfo).parameters.items()
+        for name, parameter in inspect.signature(make_build).parameters.items()
         if parameter.default is inspect.Parameter.empty and name != "tags"
     ]
     build = await attempt(
-        "Template.get_build_status", lambda: e2b.BuildInfo(**dict.fromkeys(needed, "mine"))
+        "Template.get_build_status", lambda: make_build(**dict.fromkeys(needed, "mine"))
     )
     await answer("Template.get_build_status", lambda: template.get_build_status(build, **OPTIONS))
     for method, arguments in (
@@ -430,10 +429,7 @@ async def use_templates() -> None:
     ):
         if hasattr(template, method):
             await answer(
-                f"Template.{method}",
-                lambda method=method, arguments=arguments: getattr(template, method)(
-                    *arguments, **OPTIONS
-                ),
+                f"Template.{method}", partial(_call, template, method, *arguments, **OPTIONS)
             )
         else:
             lacks(f"Template.{method}")
@@ -457,24 +453,16 @@ async def use_volumes() -> None:
         return
     for name in names:
         arguments = () if name == "list" else ("mine",)
-        await answer(
-            f"Volume.{name}",
-            lambda name=name, arguments=arguments: getattr(volume_class, name)(
-                *arguments, **OPTIONS
-            ),
-        )
+        await answer(f"Volume.{name}", partial(_call, volume_class, name, *arguments, **OPTIONS))
     # As Volume.create would make one.
     volume = volume_class("mine", "mine", token="token", domain=OPTIONS.get("domain"))
     for name in contents:
         content = ("content",) if name == "write_file" else ()
-        await answer(
-            f"Volume.{name}",
-            lambda name=name, content=content: getattr(volume, name)("/a b.txt", *content),
-        )
+        await answer(f"Volume.{name}", partial(_call, volume, name, "/a b.txt", *content))
 
 
 async def use_secrets() -> None:
-    secret = getattr(e2b, f"{_PREFIX}Secret", None)
+    secret: Any = getattr(e2b, f"{_PREFIX}Secret", None)
     uses: dict[str, Callable[[], Awaitable[Any] | Any]] = {
         "create": lambda: secret.create("mine", "value", **OPTIONS),
         "get_info": lambda: secret.get_info("mine", **OPTIONS),
@@ -487,3 +475,11 @@ async def use_secrets() -> None:
         return
     for name, use in uses.items():
         await answer(f"Secret.{name}", use)
+
+
+def _build(template: Any, shape: Callable[[], Any]) -> Any:
+    return template.build(shape(), alias="mine", **OPTIONS)
+
+
+def _call(owner: Any, method: str, *arguments: Any, **options: Any) -> Any:
+    return getattr(owner, method)(*arguments, **options)

@@ -15,10 +15,11 @@ from typing import Any
 # Settled before the SDK is imported.
 MODE, WAY, SCHEME, DOMAIN, API_KEY = sys.argv[1:]
 
-OPTIONS: dict[str, Any] = {
+_OPTIONS: dict[str, dict[str, Any]] = {
     "argument": {"domain": DOMAIN, "api_key": API_KEY},
     "debug": {"debug": True, "api_key": API_KEY},
-}.get(WAY, {})
+}
+OPTIONS = _OPTIONS.get(WAY, {})
 
 # The same server by another name.
 OTHER_DOMAIN = DOMAIN.replace("127.0.0.1", "localhost")

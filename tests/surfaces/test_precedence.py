@@ -221,7 +221,7 @@ def test_two_back_ends_in_one_process_do_not_mix(program: str) -> None:
     with LocalManager(api_key="k1") as first, LocalManager(api_key="k2") as second:
         done = fresh.run(["-c", program, first.domain, second.domain], variables)
         if "no bound clients" in done.stderr:
-            return
+            pytest.skip("this release has no bound clients")
         assert done.stdout.strip() == "first second", done.stderr
         for manager in (first, second):
             statuses = {request["status"] for request in manager.requests()}

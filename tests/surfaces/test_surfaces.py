@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kruise_autopatch_local import LocalManager
-from support import fresh
+from support import fresh, loopback_tls
 from support.checkout import TESTS
 from surfaces.tables import ANSWERS, GROUPS, REQUESTS, RESULTS, SINCE, SYNC_ONLY, URLS, Conversation
 
@@ -36,12 +36,11 @@ def conversation(
     request: pytest.FixtureRequest, certificates: dict[str, str]
 ) -> Iterator[Conversation]:
     scheme, way, mode = request.param
-    files = {"certfile": certificates["chain"], "keyfile": certificates["key"]}
     # Its static domain is what older servers answer: nobody must go there.
     with LocalManager(
         templates=["mcp-gateway"],
         e2b_domain="localhost",
-        **(files if scheme == "https" else {}),
+        **(loopback_tls.https(certificates) if scheme == "https" else {}),
     ) as manager:
         variables = {"SSL_CERT_FILE": certificates["authority"], "PYTHONPATH": str(TESTS)}
         if way in ("variable", "call"):

@@ -64,9 +64,17 @@ async def use(sandbox: Any) -> dict[str, Any]:
     await settle(pty.wait())
 
     done["run_code"] = (await settle(sandbox.run_code("6 * 7"))).text
-    context = await settle(sandbox.create_code_context())
-    done["context"] = (await settle(sandbox.run_code("1 + 1", context=context))).text
+    done["context"] = await use_contexts(sandbox)
     return done
+
+
+async def use_contexts(sandbox: Any) -> str:
+    context = await settle(sandbox.create_code_context())
+    text: str = (await settle(sandbox.run_code("1 + 1", context=context))).text
+    await settle(sandbox.list_code_contexts())
+    await settle(sandbox.restart_code_context(context))
+    await settle(sandbox.remove_code_context(context))
+    return text
 
 
 async def control(sandbox: Any) -> None:
@@ -86,6 +94,7 @@ async def converse() -> dict[str, Any]:
     outcome["before the first request"] = connected.traffic_access_token
     outcome["run on the connected"] = (await settle(connected.commands.run("echo on"))).stdout
     outcome["own"] = connected.traffic_access_token != protected.traffic_access_token
+    outcome["context of the plain"] = await use_contexts(plain)
     for sandbox in (plain, await settle(SandboxClass.connect(plain.sandbox_id))):
         outcome["run on the plain"] = (await settle(sandbox.commands.run("echo on"))).stdout
         outcome["token of the plain"] = await settle(sandbox.refresh_traffic_access_token())

@@ -160,6 +160,30 @@ with LocalManager() as manager:
 
 
 @MODES
+def test_one_that_is_asked_for_later_goes_with_every_request_from_then_on(mode: str) -> None:
+    # Nothing has told the client that the sandbox is protected.
+    code = """
+with LocalManager() as manager:
+    use(manager)
+    made = await settle(C.create(metadata=PROTECTED))
+    sandbox = C(sandbox_id=made.sandbox_id, sandbox_domain=None, traffic_access_token=None,
+                envd_version=made._envd_version, envd_access_token=made._envd_access_token,
+                connection_config=ConnectionConfig())
+    calls = [sandbox.is_running, lambda: run(sandbox), lambda: sandbox.files.write("/tmp/a", "a"),
+             lambda: sandbox.files.read("/tmp/a")]
+    refused = [await raised(call) for call in calls]
+    hooks = len(sandbox._envd_api.event_hooks["request"])
+    native = len(made._envd_api.event_hooks["request"]) - 1
+    first = await settle(sandbox.refresh_traffic_access_token(force=True))
+    second = await settle(sandbox.refresh_traffic_access_token(force=True))
+    running, output, _, text = [await settle(call()) for call in calls]
+    end(["403" in str(refused), hooks == native, first != second == sandbox.traffic_access_token,
+         running, output, text, len(sandbox._envd_api.event_hooks["request"]) - hooks])
+"""
+    assert value(mode, code) == [True, True, True, True, "on\n", "a", 1]
+
+
+@MODES
 def test_an_opaque_token_is_sent_and_left_alone(mode: str) -> None:
     code = """
 with LocalManager() as manager:

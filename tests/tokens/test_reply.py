@@ -9,13 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kruise_autopatch.tokens import jwt as reader
-from kruise_autopatch.tokens.reply import Answer, judge, unreachable
+from kruise_autopatch.tokens.reply import LONGEST, Answer, created, judge, unreachable
 from kruise_autopatch.tokens.state import Failure, Token
 from tokens.clock import SANDBOX, jwt, reply, rfc3339
 
 NOW = 1_800_000_000.0
 LATER = NOW + 600
 GOOD = jwt(LATER, sandbox={"sandboxId": SANDBOX, "sandboxUid": "u"})
+
+
+GOOD_BODY = reply(GOOD, rfc3339(LATER)).body
 
 
 def failure(answer: Answer) -> Failure:
@@ -72,8 +75,9 @@ def test_the_expiration_may_be_written_in_every_way_of_rfc_3339(text: str, expec
         (Answer(200, b""), "not JSON"),
         (Answer(200, b"<html>"), "not JSON"),
         (Answer(200, b"\xff"), "not JSON"),
-        (Answer(200, b"[" * 100_000), "not JSON"),
+        (Answer(200, b"[" * 50_000), "not JSON"),
         (Answer(200, b"[]"), "not a JSON object"),
+        (Answer(200, GOOD_BODY.ljust(LONGEST + 1)), "longer than 65536 bytes"),
     ],
 )
 def test_a_malformed_reply_is_a_failure_that_may_pass(answer: Answer, reason: str) -> None:
@@ -141,6 +145,36 @@ def test_no_body_raises(body: bytes) -> None:
 )
 def test_no_fields_raise(token: object, expiration: object) -> None:
     judge(reply(token, expiration), SANDBOX, NOW)
+
+
+def test_a_reply_that_just_fits_is_read() -> None:
+    assert judge(Answer(200, GOOD_BODY.ljust(LONGEST)), SANDBOX, NOW) == Token(GOOD, LATER)
+
+
+# --- the reply that created the sandbox ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("token", "expires_at"),
+    [
+        (GOOD, LATER),
+        (jwt(LATER), LATER),
+        # That is the state machine's business.
+        (jwt(NOW - 1), NOW - 1),
+        ("opaque", None),
+        (jwt(None), None),
+    ],
+)
+def test_its_token_is_taken(token: str, expires_at: float | None) -> None:
+    assert created(token, SANDBOX) == Token(token, expires_at)
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "a b", "a\r\nHost: evil", "a\x00", "tök", jwt(LATER, sandbox={"sandboxId": "b"})],
+)
+def test_but_not_one_that_must_not_be_sent(token: str) -> None:
+    assert created(token, SANDBOX) is None
 
 
 # --- JWT -----------------------------------------------------------------------------------------

@@ -141,7 +141,7 @@ def test_a_private_url_is_read_back_whatever_is_in_it(
 ) -> None:
     url = protocol.sandbox_url(scheme, authority, sandbox_id, port) + rest
     address = urls.parse_private(url)
-    assert address == (scheme, authority, sandbox_id, port, rest)
+    assert tuple(address) == (scheme, authority, sandbox_id, port, rest)
     if not protocol.is_public(authority):
         assert urls.private_url(address) == url
 

@@ -34,10 +34,12 @@ def test_no_domain_is_an_error_that_says_to_set_it() -> None:
         routing.choose(HTTP, Explicit())
 
 
-@pytest.mark.parametrize("given", [{"api_url": "https://x"}, {"sandbox_url": "https://x"}])
-def test_one_explicit_url_does_not_replace_the_domain(given: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "given", [Explicit(api_url="https://x"), Explicit(sandbox_url="https://x")]
+)
+def test_one_explicit_url_does_not_replace_the_domain(given: Explicit) -> None:
     with pytest.raises(ConfigurationError, match="Set E2B_DOMAIN"):
-        routing.choose(HTTP, Explicit(**given))
+        routing.choose(HTTP, given)
 
 
 def test_without_a_domain_two_explicit_urls_do_until_a_host_is_asked_for() -> None:

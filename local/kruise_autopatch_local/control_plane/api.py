@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from kruise_autopatch.protocol import API_PATH
+from kruise_autopatch.protocol.headers import TRAFFIC_TOKEN_ROUTE
 
 from ..data_plane.traffic_tokens import TrafficTokens, is_protected
 from ..endpoints import Endpoints, NoEndpoint
@@ -264,7 +265,7 @@ _ENDPOINTS: Endpoints[Handler] = Endpoints(
 )
 # These have no native twin on the server.
 _PRIVATE: Endpoints[Handler] = Endpoints(
-    {"POST /sandboxes/{id}/traffic-access-token": _C._traffic_token}, subtrees=True
+    {f"POST {TRAFFIC_TOKEN_ROUTE}": _C._traffic_token}, subtrees=True
 )
 
 

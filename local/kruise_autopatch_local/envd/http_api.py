@@ -23,12 +23,12 @@ from starlette.datastructures import UploadFile
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from kruise_autopatch.protocol.headers import ACCESS_TOKEN
+
 from ..endpoints import Endpoints, NoEndpoint
 from ..sandbox.paths import PathEscapes
 from ..sandbox.sandboxes import Sandbox
 from .errors import EnvdError
-
-ACCESS_TOKEN = "x-access-token"
 
 _CHUNK = 64 * 1024
 

@@ -19,7 +19,7 @@ import yaml
 
 from distribution.environments import Environment, copy_libraries, virtual_environment
 from kruise_autopatch_local import LocalManager
-from support import fresh
+from support import fresh, loopback_tls
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 RECIPES = CHECKOUT / "examples" / "ci"
@@ -35,9 +35,6 @@ each_job = pytest.mark.parametrize("job", JOBS)
 # Seconds. Far above what any of these programs needs, so that only a hang meets it.
 _PATIENCE = 180
 
-# Runs a script on a machine, with these variables.
-Run = Callable[[Environment, str, Mapping[str, str]], None]
-
 
 def recipe(name: str) -> Any:
     return yaml.safe_load((RECIPES / name).read_text("utf-8"))
@@ -45,7 +42,7 @@ def recipe(name: str) -> Any:
 
 @pytest.fixture(scope="session")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All that the recipes install, except our package."""
+    """All that the recipes install, except our distributions."""
     directory = tmp_path_factory.mktemp("everything")
     copy_libraries(directory, "code-interpreter,local", ["pip", "pytest"])
     return directory
@@ -79,10 +76,10 @@ def new_machine(
 
 
 @pytest.fixture
-def installers(wheel: Path) -> dict[str, str]:
-    """Let pip find our wheel, and ask nobody else."""
+def installers(wheel: Path, local_wheel: Path) -> dict[str, str]:
+    """Let pip find our wheels, and ask nobody else."""
     return {
-        "PIP_FIND_LINKS": str(wheel.parent),
+        "PIP_FIND_LINKS": f"{wheel.parent} {local_wheel.parent}",
         "PIP_NO_INDEX": "1",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_ROOT_USER_ACTION": "ignore",
@@ -92,7 +89,7 @@ def installers(wheel: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def cluster(certificates: dict[str, str]) -> Iterator[dict[str, str]]:
     """A sandbox-manager that speaks https; the variables that a project sets for it."""
-    with LocalManager(certfile=certificates["chain"], keyfile=certificates["key"]) as manager:
+    with LocalManager(**loopback_tls.https(certificates)) as manager:
         yield {
             "E2B_DOMAIN": manager.domain,
             "E2B_API_KEY": manager.api_key,

@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 
 from support import fresh
+from support.programs import NATIVE, OFF, ON, PRIVATE
 
-ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
-OFF = {"E2B_DOMAIN": "kruise.test"}
-PRIVATE = "http://kruise.test/kruise/api"
-NATIVE = "https://api.kruise.test"
+pytest.importorskip("PyInstaller", reason="only in the tox environment `frozen`")
 
 # Three programs in one, since building takes long: the first argument says which.
 PROGRAM = """
@@ -25,9 +23,9 @@ way = sys.argv[1]
 if way == "patch_e2b":
     from kruise_autopatch import patch_e2b
     patch_e2b(https=False)
-elif way == "install":
-    import kruise_autopatch.start_up
-    kruise_autopatch.start_up.install()
+elif way == "start":
+    import kruise_autopatch
+    kruise_autopatch.start()
 import e2b
 print(e2b.ConnectionConfig(api_key="k").api_url)
 """
@@ -53,8 +51,8 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     [
         ("none", ON, NATIVE),
         ("patch_e2b", OFF, PRIVATE),
-        ("install", ON, PRIVATE),
-        ("install", OFF, NATIVE),
+        ("start", ON, PRIVATE),
+        ("start", OFF, NATIVE),
     ],
 )
 def test_a_built_program_is_patched_by_hand_only(

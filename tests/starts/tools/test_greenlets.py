@@ -10,6 +10,8 @@ from kruise_autopatch_local import LocalManager
 from support import fresh
 from support.programs import ON, PRIVATE, URL
 
+pytest.importorskip("gevent", reason="only in the tox environment `starts`")
+
 # eventlet says at each import that it is retired.
 PATCHING = {
     "gevent": "from gevent import monkey; monkey.patch_all()",

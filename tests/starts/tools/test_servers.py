@@ -9,6 +9,8 @@ import pytest
 from starts.tools.web_servers import eventually, free_port, get, running
 from support.programs import PRIVATE, URL, output
 
+pytest.importorskip("gunicorn", reason="only in the tox environment `starts`")
+
 # Each process that imports it leaves a file named after itself, with where its clients lead.
 APPLICATION = f"""
 import os, pathlib

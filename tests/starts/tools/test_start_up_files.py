@@ -11,6 +11,8 @@ from support import fresh
 from support.installations import SITE_PACKAGES, Environment
 from support.programs import ON, PRIVATE, URL
 
+pytest.importorskip("autowrapt", reason="only in the tox environment `starts`")
+
 # In the order in which Python runs them: by name. Ours is kruise_autopatch.pth.
 NAMES = ["aa_other.pth", "zz_other.pth"]
 

@@ -11,6 +11,8 @@ from jupyter_client.manager import KernelManager
 from support import fresh
 from support.programs import ON, PRIVATE, URL, output, script
 
+pytest.importorskip("ddtrace", reason="only in the tox environment `starts`")
+
 PROGRAM = f"print({URL})\n"
 
 

@@ -2,17 +2,18 @@
 
 import os
 import sys
+from typing import Any
 
 _LOG = os.environ.get("KRUISE_TEST_LOOPBACK", "")
 
 
-def _is_loopback(host):
+def _is_loopback(host: Any) -> bool:
     if isinstance(host, bytes):
         host = host.decode("ascii", "replace")
     return host in (None, "", "localhost", "::1", "::", "0.0.0.0") or str(host).startswith("127.")
 
 
-def _refuse_elsewhere(event, arguments):
+def _refuse_elsewhere(event: str, arguments: tuple[Any, ...]) -> None:
     if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         address = arguments[1]
         host = address[0] if isinstance(address, tuple) else None

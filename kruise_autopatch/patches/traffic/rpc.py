@@ -1,94 +1,17 @@
-"""The SDK's HTTP and RPC clients, made to ask the keeper of a traffic token at each request.
+"""The SDK's RPC clients of a sandbox, made to send its traffic token.
 
-Loaded when the first sandbox with a keeper is built. Clients stay so when the patches are undone.
+They are those of ``e2b_connect`` up to 2.34, of ``connectrpc`` from 2.35. Loaded when the first
+sandbox with a token is built. Clients stay so when the patches are undone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from kruise_autopatch.patches.carried import KEEPER, keeper_of
-
-HEADER = "e2b-traffic-access-token"
-
-# --- REST: files, health and Jupyter, all on httpx -----------------------------------------------
-
-
-def http_clients(sandbox: Any) -> Iterator[Any]:
-    """Every ``httpx`` client of a new sandbox and its modules, once."""
-    import httpx
-
-    found = {}
-    for holder in (sandbox, *vars(sandbox).values()):
-        for value in getattr(holder, "__dict__", {}).values():
-            if isinstance(value, (httpx.Client, httpx.AsyncClient)):
-                found[id(value)] = value
-    yield from found.values()
-
-
-def attend(keeper: Any, *clients: Any, below: str | None = None) -> None:
-    """Let ``httpx`` clients of a sandbox ask the keeper before each request.
-
-    :param below: the URL that concerns the sandbox, for clients without a base URL
-    """
-    import httpx
-
-    hooks: dict[str, _Hook] = {}
-    for client in clients:
-        base = below or str(client.base_url)
-        if base not in hooks:
-            kind = _AsyncHook if isinstance(client, httpx.AsyncClient) else _SyncHook
-            hooks[base] = kind(keeper, base)
-        client.event_hooks["request"].append(hooks[base])
-
-
-class _Hook:
-    __slots__ = ("_host", "_keeper", "_path")
-
-    def __init__(self, keeper: Any, base: str) -> None:
-        parts = urlsplit(base)
-        self._keeper = keeper
-        self._host = parts.netloc.rpartition("@")[2].lower().encode()
-        self._path = parts.path.rstrip("/").encode()
-
-    def _concerns(self, url: Any) -> bool:
-        # A redirect, should anybody follow it, may lead elsewhere.
-        below = url.raw_path[len(self._path) :]
-        return bool(
-            url.netloc == self._host
-            and url.raw_path.startswith(self._path)
-            and below[:1] in (b"", b"/", b"?")
-        )
-
-
-class _SyncHook(_Hook):
-    __slots__ = ()
-
-    def __call__(self, request: Any) -> None:
-        if self._concerns(request.url):
-            token = self._keeper.token()
-            if token is not None:
-                request.headers[HEADER] = token
-        else:
-            request.headers.pop(HEADER, None)
-
-
-class _AsyncHook(_Hook):
-    __slots__ = ()
-
-    async def __call__(self, request: Any) -> None:
-        if self._concerns(request.url):
-            token = await self._keeper.token()
-            if token is not None:
-                request.headers[HEADER] = token
-        else:
-            request.headers.pop(HEADER, None)
-
-
-# --- RPC: e2b_connect up to 2.34, connectrpc from 2.35 -------------------------------------------
+from kruise_autopatch.protocol.headers import TRAFFIC_TOKEN
 
 
 class Headers(dict):  # type: ignore[type-arg]
@@ -126,38 +49,39 @@ class _ConnectClient:
     def _with_token(self, request: Any) -> Any:
         token = keeper_of(self).current
         if token is not None:
-            request["headers"][HEADER] = token
+            request["headers"][TRAFFIC_TOKEN] = token
         return request
 
     def call_unary(self, *args: Any, **kwargs: Any) -> Any:
-        keeper_of(self).token()
+        _token(keeper_of(self), kwargs.get("request_timeout"))
         return super().call_unary(*args, **kwargs)  # type: ignore[misc]
 
     def call_server_stream(self, *args: Any, **kwargs: Any) -> Any:
-        keeper_of(self).token()
+        _token(keeper_of(self), kwargs.get("request_timeout"))
         return super().call_server_stream(*args, **kwargs)  # type: ignore[misc]
 
     async def acall_unary(self, *args: Any, **kwargs: Any) -> Any:
-        await keeper_of(self).token()
+        await _atoken(keeper_of(self), kwargs.get("request_timeout"))
         return await super().acall_unary(*args, **kwargs)  # type: ignore[misc]
 
     def acall_server_stream(self, *args: Any, **kwargs: Any) -> Any:
-        return _stream(keeper_of(self), partial(super().acall_server_stream, *args, **kwargs))  # type: ignore[misc]
+        begin = partial(super().acall_server_stream, *args, **kwargs)  # type: ignore[misc]
+        return _stream(keeper_of(self), kwargs.get("request_timeout"), begin)
 
 
 class _Interceptor:
     """Of ``connectrpc``: adds headers to the context of a call."""
 
     def intercept_unary_sync(self, call_next: Any, request: Any, ctx: Any) -> Any:
-        _add(ctx, keeper_of(self).token())
+        _add(ctx, _token(keeper_of(self), _left(ctx)))
         return super().intercept_unary_sync(call_next, request, ctx)  # type: ignore[misc]
 
     def intercept_server_stream_sync(self, call_next: Any, request: Any, ctx: Any) -> Any:
-        _add(ctx, keeper_of(self).token())
+        _add(ctx, _token(keeper_of(self), _left(ctx)))
         return super().intercept_server_stream_sync(call_next, request, ctx)  # type: ignore[misc]
 
     async def intercept_unary(self, call_next: Any, request: Any, ctx: Any) -> Any:
-        _add(ctx, await keeper_of(self).token())
+        _add(ctx, await _atoken(keeper_of(self), _left(ctx)))
         return await super().intercept_unary(call_next, request, ctx)  # type: ignore[misc]
 
     def intercept_server_stream(self, call_next: Any, request: Any, ctx: Any) -> Any:
@@ -167,33 +91,49 @@ class _Interceptor:
             _add(ctx, keeper.current)
             return native(call_next, request, ctx)
 
-        return _stream(keeper, begin)
+        return _stream(keeper, _left(ctx), begin)
 
 
 class _ClientStreamInterceptor:
     """The same for streams of the client, which newer releases have."""
 
     def intercept_client_stream_sync(self, call_next: Any, request: Any, ctx: Any) -> Any:
-        _add(ctx, keeper_of(self).token())
+        _add(ctx, _token(keeper_of(self), _left(ctx)))
         return super().intercept_client_stream_sync(call_next, request, ctx)  # type: ignore[misc]
 
     async def intercept_client_stream(self, call_next: Any, request: Any, ctx: Any) -> Any:
-        _add(ctx, await keeper_of(self).token())
+        _add(ctx, await _atoken(keeper_of(self), _left(ctx)))
         return await super().intercept_client_stream(call_next, request, ctx)  # type: ignore[misc]
 
 
 def _add(ctx: Any, token: str | None) -> None:
     if token is not None:
-        ctx.request_headers[HEADER] = token
+        ctx.request_headers[TRAFFIC_TOKEN] = token
 
 
-def _stream(keeper: Any, begin: Callable[[], Any]) -> Any:
+def _left(ctx: Any) -> float | None:
+    """Seconds that are left of the caller's time; ``None`` if he has any amount."""
+    milliseconds: float | None = ctx.timeout_ms
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _token(keeper: Any, timeout: float | None) -> Any:
+    return keeper.current if keeper.settled else keeper.token(timeout)
+
+
+async def _atoken(keeper: Any, timeout: float | None) -> Any:
+    return keeper.current if keeper.settled else await keeper.token(timeout)
+
+
+def _stream(keeper: Any, timeout: float | None, begin: Callable[[], Any]) -> Any:
     """Begin a stream at once if the token allows it, else when it is first read."""
-    return begin() if keeper.settled else _stream_after_renewal(keeper, begin)
+    return begin() if keeper.settled else _stream_after_renewal(keeper, timeout, begin)
 
 
-async def _stream_after_renewal(keeper: Any, begin: Callable[[], Any]) -> Any:
-    await keeper.token()
+async def _stream_after_renewal(
+    keeper: Any, timeout: float | None, begin: Callable[[], Any]
+) -> Any:
+    await keeper.token(timeout)
     stream = begin()
     try:
         async for message in stream:

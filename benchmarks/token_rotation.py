@@ -1,6 +1,6 @@
 """What a traffic token costs each request while no renewal is due, and each sandbox in memory.
 
-Usage: python benchmarks/tokens.py
+Usage: python benchmarks/token_rotation.py
 
 Run it with an interpreter that has ``kruise-autopatch[local]``. Nothing is sent.
 """

@@ -1,36 +1,34 @@
-"""Patch points for traffic tokens: on every data-plane request of a sandbox, and nowhere else.
+"""Patch points for a sandbox' tokens: on every data-plane request of it, and nowhere else.
 
-Each sandbox object gets a copy of its configuration, and on it the keeper of its token: the SDK
-builds every client of a sandbox from that configuration, now or later, and the clients are made
+A traffic token is for sandboxes that ask for one. The sandbox's own access token, which the SDK
+leaves out of some requests to Jupyter, goes with all of them.
+
+Each sandbox object gets a copy of its configuration, and on it the keeper of its traffic token: the
+SDK builds every client of a sandbox from that configuration, now or later, and the clients are made
 to ask the keeper. They stay so when the patches are undone.
 
-The token is added when a request is made. It is in no client's headers, so that nobody finds it
-in a ``repr``, and the SDK never hands it to the control plane.
+A token is added when a request is made. It is in no client's headers, so that nobody finds it in a
+``repr``, and the SDK never hands it to the control plane.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from kruise_autopatch.errors import TrafficAccessTokenError
 from kruise_autopatch.patches import carried
 from kruise_autopatch.patches.engine import Addition, PatchPoint, Point, Wrapper
+from kruise_autopatch.protocol import headers
 from kruise_autopatch.settings import CurrentSettings
 
 if TYPE_CHECKING:
     from kruise_autopatch.tokens.shells import AsyncKeeper, Keeper, SyncKeeper
 
-# The annotation of a protected sandbox, which the server shows as metadata.
-PROTECTED = "security.agents.kruise.io/enable-jwt-auth"
-
 _SYNC = "e2b.sandbox_sync"
 _ASYNC = "e2b.sandbox_async"
-
-# Seconds for one request for a token; the server itself gives up after 30.
-_PATIENCE = 60.0
 
 
 def points(settings: CurrentSettings) -> Sequence[Point]:
@@ -51,6 +49,8 @@ def points(settings: CurrentSettings) -> Sequence[Point]:
             ("headers",),
             "module",
         ),
+        PatchPoint("e2b.envd.client_sync", "get_transport", _get_transport, (), "either"),
+        PatchPoint("e2b.envd.client_async", "get_transport", _aget_transport, (), "either"),
         *(
             PatchPoint(module, f"{name}._create_envd_api", _create_envd_api, (), "attribute")
             for module, name in (
@@ -64,13 +64,22 @@ def points(settings: CurrentSettings) -> Sequence[Point]:
     )
 
 
-def _jupyter_client(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    client = wrapped(*args, **kwargs)
-    keeper = carried.keeper_of(instance.connection_config)
-    if keeper is not None:
-        from kruise_autopatch.patches.traffic_clients import attend
+_JUPYTER_HOOK = "_kruise_jupyter_hook"
 
-        attend(keeper, client, below=instance._jupyter_url)
+
+def _jupyter_client(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    # The SDK builds one for each request.
+    client = wrapped(*args, **kwargs)
+    config = instance.connection_config
+    if carried.of(config) is not None:
+        from kruise_autopatch.patches.traffic import clients
+
+        hook = vars(instance).get(_JUPYTER_HOOK)
+        if hook is None:
+            keeper, token = carried.keeper_of(config), instance._envd_access_token
+            hook = clients.hook(keeper, token or None, instance._jupyter_url, client)
+            setattr(instance, _JUPYTER_HOOK, hook)
+        clients.add(hook, client)
     return client
 
 
@@ -95,8 +104,7 @@ class _Required(str):
 def _parse_reply(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     # The SDK hands the token of a reply on to the Sandbox object, but not the metadata.
     reply = wrapped(*args, **kwargs)
-    metadata = reply.additional_properties.get("metadata")
-    protected = isinstance(metadata, dict) and metadata.get(PROTECTED) == "true"
+    protected = headers.is_protected(reply.additional_properties.get("metadata"))
     if protected and not reply.traffic_access_token:
         reply.traffic_access_token = _Required()
     return reply
@@ -116,74 +124,41 @@ def _init_sandbox(
             wrapped(*args, **kwargs)
             return
         token = token if isinstance(token, str) else None
-        from kruise_autopatch.patches import traffic_clients as clients
-
         # A copy: two sandboxes may have been given the same configuration.
         config = copy.copy(config)
         keeper = keeper_for(config, sandbox_id, token, required)
         setattr(config, carried.KEEPER, keeper)
         wrapped(*args, **{**kwargs, "connection_config": config})
-        clients.attend(keeper, *clients.http_clients(instance))
+        if not keeper.is_idle:
+            _attend(keeper, instance)
 
     return init
 
 
 def _sync_keeper(config: Any, sandbox_id: str, token: str | None, required: bool) -> SyncKeeper:
+    from kruise_autopatch.patches.traffic.renewal import fetch
     from kruise_autopatch.tokens.shells import SyncKeeper
 
-    return SyncKeeper(sandbox_id, token, required=required, server=config, fetch=_fetch)
+    return SyncKeeper(sandbox_id, token, required=required, server=config, fetch=fetch)
 
 
 def _async_keeper(config: Any, sandbox_id: str, token: str | None, required: bool) -> AsyncKeeper:
+    from kruise_autopatch.patches.traffic.renewal import afetch
     from kruise_autopatch.tokens.shells import AsyncKeeper
 
-    return AsyncKeeper(sandbox_id, token, required=required, server=config, fetch=_afetch)
+    return AsyncKeeper(sandbox_id, token, required=required, server=config, fetch=afetch)
+
+
+def _attend(keeper: Keeper, sandbox: Any) -> None:
+    from kruise_autopatch.patches.traffic import clients
+
+    clients.attend(keeper, *clients.http_clients(sandbox))
 
 
 def _traffic_access_token(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str | None:
     keeper = carried.keeper_of(instance.connection_config)
     token: str | None = wrapped() if keeper is None else keeper.current
     return token
-
-
-# --- the control plane: asking for a token -------------------------------------------------------
-
-
-def _fetch(config: Any, sandbox_id: str) -> Any:
-    from e2b.api.client_sync import get_api_client
-
-    client = get_api_client(_for_one_request(config)).get_httpx_client()
-    return _answer(client.request("POST", _endpoint(sandbox_id), timeout=_timeout(config)))
-
-
-async def _afetch(config: Any, sandbox_id: str) -> Any:
-    from e2b.api.client_async import get_api_client
-
-    client = get_api_client(_for_one_request(config)).get_async_httpx_client()
-    return _answer(await client.request("POST", _endpoint(sandbox_id), timeout=_timeout(config)))
-
-
-def _endpoint(sandbox_id: str) -> str:
-    return f"/sandboxes/{quote(sandbox_id, safe='')}/traffic-access-token"
-
-
-def _for_one_request(config: Any) -> Any:
-    config = copy.copy(config)
-    # When to ask again is the state machine's business; the SDK retries since 2.52.
-    config.retries = 0
-    # Our patch sees to this as long as it is in force; 2.29.1 to 2.45.1 can be told.
-    config.validate_api_key = False
-    return config
-
-
-def _timeout(config: Any) -> float:
-    return min(_PATIENCE, config.get_request_timeout() or _PATIENCE)
-
-
-def _answer(response: Any) -> Any:
-    from kruise_autopatch.tokens.reply import Answer
-
-    return Answer(response.status_code, response.content, response.headers.get("retry-after"))
 
 
 # --- clients: they ask the keeper -----------------------------------------------------------------
@@ -194,30 +169,50 @@ def _create_envd_api(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any
     client = wrapped(*args, **kwargs)
     keeper = carried.keeper_of(instance._connection_config)
     if keeper is not None:
-        from kruise_autopatch.patches.traffic_clients import attend
+        from kruise_autopatch.patches.traffic.clients import attend
 
         attend(keeper, client)
     return client
 
 
 def _sandbox_headers(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    headers = wrapped(*args, **kwargs)
+    native = wrapped(*args, **kwargs)
     keeper = carried.keeper_of(instance)
     if keeper is None:
-        return headers
-    from kruise_autopatch.patches.traffic_clients import Headers
+        return native
+    from kruise_autopatch.patches.traffic.rpc import Headers
 
-    return Headers.kept(headers, keeper)
+    return Headers.kept(native, keeper)
 
 
 def _init_rpc(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
     keeper = next(filter(None, map(carried.keeper_of, (*args, *kwargs.values()))), None)
     if keeper is not None:
-        from kruise_autopatch.patches.traffic_clients import attending
+        from kruise_autopatch.patches.traffic.rpc import attending
 
         setattr(instance, carried.KEEPER, keeper)
         instance.__class__ = attending(instance.__class__)
+
+
+# --- redirects: 2.35 to 2.37 follow them with RPCs -----------------------------------------------
+
+
+def _get_transport(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    # Later ones have their transports elsewhere, or, up to 2.40, from elsewhere.
+    if not hasattr(import_module(wrapped.__module__), "SyncHTTPTransport"):
+        return wrapped(*args, **kwargs)
+    from kruise_autopatch.patches.traffic.redirects import SyncGuard
+
+    return SyncGuard(wrapped(*args, **kwargs), *args, **kwargs)
+
+
+def _aget_transport(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    if not hasattr(import_module(wrapped.__module__), "HTTPTransport"):
+        return wrapped(*args, **kwargs)
+    from kruise_autopatch.patches.traffic.redirects import AsyncGuard
+
+    return AsyncGuard(wrapped(*args, **kwargs), *args, **kwargs)
 
 
 # --- for programs --------------------------------------------------------------------------------
@@ -232,14 +227,26 @@ def _refresh(self: Any, force: bool = False) -> str | None:
     :return: the token; ``None`` if the sandbox needs none
     :raises TrafficAccessTokenError: there is none that could be used
     """
-    keeper = carried.keeper_of(self.connection_config)
-    token: str | None = _unkept(self, force) if keeper is None else keeper.token(force)
+    config = self.connection_config
+    keeper = carried.keeper_of(config)
+    if keeper is None:
+        return _unkept(self, force)
+    was_idle = keeper.is_idle
+    token: str | None = keeper.token(config.get_request_timeout(), due=True, force=force)
+    if was_idle and not keeper.is_idle:
+        _attend(keeper, self)
     return token
 
 
 async def _arefresh(self: Any, force: bool = False) -> str | None:
-    keeper = carried.keeper_of(self.connection_config)
-    token: str | None = _unkept(self, force) if keeper is None else await keeper.token(force)
+    config = self.connection_config
+    keeper = carried.keeper_of(config)
+    if keeper is None:
+        return _unkept(self, force)
+    was_idle = keeper.is_idle
+    token: str | None = await keeper.token(config.get_request_timeout(), due=True, force=force)
+    if was_idle and not keeper.is_idle:
+        _attend(keeper, self)
     return token
 
 
@@ -251,11 +258,12 @@ def _added(module: str, name: str, method: Any) -> Addition:
     return Addition(module, f"{name}.{_REFRESH}", method)
 
 
-def _unkept(sandbox: Any, force: bool) -> Any:
+def _unkept(sandbox: Any, force: bool) -> str | None:
     if force:
         raise TrafficAccessTokenError(
             f"Sandbox {sandbox.sandbox_id} is not on the private protocol, or was created while"
             " KRUISE_E2B_PATCH or KRUISE_E2B_TRAFFIC_TOKEN was off, so its traffic access token"
             " cannot be renewed. Create or connect it again with both on."
         )
-    return sandbox.traffic_access_token
+    token: str | None = sandbox.traffic_access_token
+    return token
