@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import kruise_autopatch.protocol as protocol
 import kruise_autopatch.versions as versions
@@ -23,7 +23,14 @@ _MANY = 1000
 _said: set[str] = set()
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    # It takes no type before Python 3.11.
+    _StreamHandler = logging.StreamHandler
+
+
+class _Handler(_StreamHandler):
     """Writes to the ``sys.stderr`` of the moment: the one of before may have been closed."""
 
     def __init__(self) -> None:

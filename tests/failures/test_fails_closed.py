@@ -46,6 +46,22 @@ def test_a_patch_point_that_is_gone_names_the_release_and_the_point(
     assert "KRUISE_E2B_STRICT=0" in message
 
 
+# Where connections are made: what the SDK's module does without, from then on.
+TRANSPORTS = (
+    ("TransportWithLogger", "TransportWithLog", "TransportWithLogger.__init__")
+    if version("e2b").startswith(("2.8.", "2.9."))
+    else ("def get_envd_api(", "del SyncHTTPTransport\ndef get_envd_api(", "SyncHTTPTransport")
+)
+
+
+def test_transports_that_are_built_elsewhere_are_an_error(tmp_path: Path) -> None:
+    old, new, name = TRANSPORTS
+    variables = sdks.changed_copy(tmp_path, "api/client_sync/__init__.py", old, new)
+    message = fresh.error("import e2b", {**ON, **variables})
+    assert f"e2b {version('e2b')} cannot be fully patched" in message
+    assert f"e2b.api.client_sync:{name} is missing" in message
+
+
 def test_an_unusable_sdk_stays_unusable_when_it_is_imported_again(tmp_path: Path) -> None:
     variables = sdks.changed_copy(tmp_path, "sandbox/main.py", "_file_url", "_files_url")
     code = """

@@ -36,7 +36,7 @@ def build_wheel(directory: Path) -> Path:
 def digest(wheel: Path) -> str:
     """Of what takes part: the wheel, the program and the server. Other results do not count."""
     found = hashlib.sha256()
-    for module in ("conversation", "proxied", "proxies", "seldom", "steps"):
+    for module in ("conversation", "crowds", "proxied", "proxies", "seldom", "steps", "streaming"):
         found.update(PROGRAM.with_name(f"{module}.py").read_bytes())
     server = Path(kruise_autopatch_local.__file__).parent
     for source in sorted(server.rglob("*.py")):

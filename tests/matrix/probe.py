@@ -20,7 +20,7 @@ from kruise_autopatch_local import LocalManager
 from matrix.environments import PROGRAM
 from support import fresh, loopback, loopback_tls
 from support.checkout import TESTS
-from surfaces import proxies
+from surfaces import crowds, proxies
 
 MODES = ("sync", "async")
 SCHEMES = ("http", "https")
@@ -50,6 +50,7 @@ def main(python: str, result: Path) -> None:
                 for mode in MODES:
                     runs.append(_converse(python, mode, scheme, manager, variables))
         proxied = [_by_proxy(python, way, files) for way in PROXIES]
+        crowded = [crowds.problems(python, mode, "https", files) for mode in MODES]
     stock = [_in_stock(python, run) for run in runs if run["outcome"] and run["outcome"]["errors"]]
     report = {
         "guard": loopback.guard(),
@@ -57,6 +58,7 @@ def main(python: str, result: Path) -> None:
         "runs": runs,
         "stock": stock,
         "proxies": [problem for problems in proxied for problem in problems],
+        "connections": [problem for problems in crowded for problem in problems],
     }
     result.write_text(json.dumps(report, indent=1))
 

@@ -12,7 +12,8 @@ from surfaces.tables import GROUPS, URLS, Conversation
 PASSED, ABSENT, STOCK, FAILED = "passed", "not in this release", "broken in stock", "failed"
 
 PROXIES = "proxies"
-COLUMNS = (*GROUPS, PROXIES)
+CONNECTIONS = "connections"
+COLUMNS = (*GROUPS, PROXIES, CONNECTIONS)
 
 # Errors that no server, address or setting can cause. Only these can prove that the stock SDK is
 # broken, by being the same with the switch off.
@@ -54,9 +55,11 @@ def of(report: Mapping[str, Any]) -> dict[str, Verdict]:
             reasons = tuple(f"{what}: {reason}" for reason in verdict.reasons)
             found[group].append(Verdict(verdict.word, reasons))
     by_proxy = (*everywhere, *report["proxies"])
+    crowded = (*everywhere, *report["connections"])
     return {
         **{group: _worst(verdicts) for group, verdicts in found.items()},
         PROXIES: Verdict(FAILED, by_proxy) if by_proxy else Verdict(PASSED),
+        CONNECTIONS: Verdict(FAILED, crowded) if crowded else Verdict(PASSED),
     }
 
 

@@ -1,8 +1,7 @@
 """A sandbox-manager that allows 100 streams on each HTTP/2 connection, as nginx and ALB do (128).
 
 It knows no more than the first moments of a conversation: a sandbox is created, and killed; a
-command, a download and a cell begin, and do not end. What it counts is which connection each of
-these open streams is on.
+command and a cell begin, and do not end. It counts which connection each of these streams is on.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ _CONNECT_MESSAGE = struct.pack(">BI", 0, len(_START)) + _START
 
 # The first bytes of a body that does not end, by the last part of the path.
 _ENDLESS = {
-    "files": ("application/octet-stream", b"some bytes"),
     "Start": ("application/connect+json", _CONNECT_MESSAGE),
     "execute": ("application/json", b'{"type":"number_of_executions","execution_count":1}\n'),
 }
@@ -51,10 +49,14 @@ class LimitedServer:
         self._created = 0
         self._change = threading.Condition()
         # Of each connection, by its number: how many streams are open for whom, that is for a
-        # port of a sandbox, such as "box3/49983", or for "/" natively.
+        # port of a sandbox, such as "box3/49983".
         self.open: dict[int, Counter[str]] = {}
+        self.transports: set[asyncio.Transport] = set()
+        self._now = 0
         # The most that were open at once.
         self.most = 0
+        self.most_on_one = 0
+        self.most_connections = 0
         # Who had a stream where somebody else had one, or where the API was asked.
         self.shared: set[str] = set()
 
@@ -91,11 +93,15 @@ class LimitedServer:
         self._loop.set_exception_handler(lambda *_: None)
         listener = socket.create_server(("127.0.0.1", 0), backlog=8192)
         self.port = listener.getsockname()[1]
-        await self._loop.create_server(
+        server = await self._loop.create_server(
             lambda: _Connection(self), sock=listener, ssl=self._context, backlog=8192
         )
         started.set()
         await self._stopped.wait()
+        server.close()
+        for transport in list(self.transports):
+            transport.abort()
+        await asyncio.sleep(0)
 
     def answer(self, number: int, method: str, target: str) -> tuple[int, str, bytes, bool]:
         """Status, content type and body of an answer, and whether it ends there.
@@ -109,7 +115,10 @@ class LimitedServer:
             open_here[_owner(path)] += 1
         with self._change:
             self.shared.update(open_here if len(open_here) > (endless is not None) else ())
-            self.most = max(self.most, sum(sum(open.values()) for open in self.open.values()))
+            self._now += endless is not None
+            self.most = max(self.most, self._now)
+            self.most_connections = max(self.most_connections, len(self.open))
+            self.most_on_one = max(self.most_on_one, sum(open_here.values()))
             self._change.notify()
         if endless is not None:
             return 200, *endless, False
@@ -122,14 +131,21 @@ class LimitedServer:
                 "envdVersion": "0.2.10",
             }
             return 201, "application/json", json.dumps(sandbox).encode(), True
+        if method == "GET":
+            return 200, "application/octet-stream", b"some bytes", True
         return 204, "application/json", b"", True
 
     def ended(self, number: int, target: str) -> None:
         """A stream has."""
+        self._now -= 1
         open_here, owner = self.open[number], _owner(target.partition("?")[0])
         open_here[owner] -= 1
         if not open_here[owner]:
             del open_here[owner]
+
+    def lost(self, number: int) -> None:
+        """A connection is."""
+        self._now -= sum(self.open.pop(number).values())
 
 
 def _owner(path: str) -> str:
@@ -154,9 +170,11 @@ class _Connection(asyncio.Protocol):
         h2_chosen = tls is not None and tls.selected_alpn_protocol() == "h2"
         self._speech: _Http2 | _Http11 = (_Http2 if h2_chosen else _Http11)(self)
         self._server.open[self._number] = Counter()
+        self._server.transports.add(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        del self._server.open[self._number]
+        self._server.transports.discard(self._transport)
+        self._server.lost(self._number)
 
     def data_received(self, data: bytes) -> None:
         self._speech.receive(data)

@@ -1,12 +1,21 @@
-"""All sandboxes and the API share one address: many open streams must not block the rest."""
+"""All sandboxes and the API share one host: many open streams must not block the rest."""
 
 from __future__ import annotations
 
+import sys
+from importlib.metadata import version
+
+import pytest
+
 from kruise_autopatch_local import LocalManager
 from support import fresh
+from surfaces import crowds
+from surfaces.limited import LimitedServer
 
 # More than the 200 connections that e2b 2.56 and newer allow for each address.
 STREAMS = 230
+
+RELEASE = tuple(map(int, version("e2b").split(".")[:2]))
 
 PROGRAM = f"""
 import os
@@ -29,15 +38,59 @@ def test_a_kill_is_answered_while_many_streams_are_open() -> None:
     assert printed == f"{STREAMS} True"
 
 
-def test_the_users_own_limit_is_kept() -> None:
-    code = """
-import importlib
-limits = []
-for client in ("sync", "async"):
-    import e2b
-    module = importlib.import_module(f"e2b.api.client_{client}")
-    limits.append(getattr(module, "max_connections", 7))
-result = limits
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_sandboxes_share_no_connection(
+    mode: str, scheme: str, certificates: dict[str, str]
+) -> None:
+    assert crowds.problems(sys.executable, mode, scheme, certificates) == []
+
+
+# Streams of two sandboxes, begun one after the other.
+FEW = """
+import os
+from e2b import Sandbox
+boxes = [Sandbox.create(), Sandbox.create()]
+handles = [
+    box.commands.run("sleep 600", background=True, timeout=0) for box in boxes for _ in range(5)
+]
+print("open", flush=True)
+os._exit(0)
 """
-    variables = {"KRUISE_E2B_PATCH": "1", "E2B_MAX_CONNECTIONS": "7"}
-    assert fresh.value(code, variables) == [7, 7]
+
+
+def test_native_clients_share_as_the_sdk_lets_them(certificates: dict[str, str]) -> None:
+    most = []
+    for switch in ("1", "0"):
+        with LimitedServer("https", certificates) as server:
+            url = f"https://127.0.0.1:{server.port}"
+            native = {"E2B_API_URL": url, "E2B_SANDBOX_URL": url, "KRUISE_E2B_PATCH": switch}
+            assert fresh.output(FEW, {**server.environment(), **native}) == "open"
+            most.append(server.most_on_one)
+    assert most[0] == most[1]
+
+
+# Streams that are begun at once, and a kill when the first three are open.
+MANY = """
+import os, threading
+from e2b import Sandbox
+sandbox = Sandbox.create()
+begun = threading.Semaphore(0)
+def run():
+    sandbox.commands.run("sleep 600", background=True, timeout=0, request_timeout=0)
+    begun.release()
+for _ in range(20):
+    threading.Thread(target=run, daemon=True).start()
+for _ in range(3):
+    begun.acquire()
+print(sandbox.kill(), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(RELEASE < (2, 56), reason="the variable has another meaning")
+def test_the_users_own_limit_is_kept(certificates: dict[str, str]) -> None:
+    with LimitedServer("http", certificates) as server:
+        variables = {**server.environment(), "E2B_MAX_CONNECTIONS": "3"}
+        assert fresh.output(MANY, variables) == "True"
+        assert server.most == 3
