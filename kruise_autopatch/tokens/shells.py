@@ -157,7 +157,8 @@ class Keeper:
             self._state.finish(renewal.ticket, outcome, self._clock())
             if process.renewal is renewal:
                 process.renewal = None
-        renewal.future.set_result(outcome)
+            # Under the lock: nobody is to see it ended without an outcome.
+            renewal.future.set_result(outcome)
 
     def _process(self) -> _Process:
         pid = os.getpid()
