@@ -6,6 +6,7 @@ from typing import Any
 
 from kruise_autopatch.errors import IncompatibleSDKError, UnpatchedClientError
 from kruise_autopatch.patches.route import Route
+from kruise_autopatch.protocol import PREFIX, without_secrets
 
 _ATTRIBUTE = "_kruise_route"
 KEEPER = "_kruise_traffic"
@@ -37,6 +38,20 @@ def of(holder: Any) -> Route | None:
             " call super().__init__(), or restored from elsewhere. Build it again, by its class."
         ) from None
     return route
+
+
+def checked(url: str, route: Route, server_domain: str | None) -> str:
+    """``url``, which an SDK made of what we gave it, if it leads to a private route.
+
+    A release may have found another way to make its URLs. Raises :class:`IncompatibleSDKError`.
+    """
+    if f"{route.sandbox_authority(server_domain)}{PREFIX}/" not in url:
+        raise IncompatibleSDKError(
+            f"This SDK release makes the URL {without_secrets(url)} in a way that is not patched;"
+            " nothing was sent. Install a release that kruise-autopatch supports, or upgrade"
+            " kruise-autopatch."
+        )
+    return url
 
 
 def keeper_of(holder: Any) -> Any:

@@ -17,7 +17,7 @@ def _jupyter_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
     route = carried.of(config)
     if route is None or url == config._sandbox_url:
         return url
-    return protocol.with_scheme(url, route.scheme)
+    return protocol.with_scheme(carried.checked(url, route, instance.sandbox_domain), route.scheme)
 
 
 POINTS = (

@@ -12,9 +12,12 @@ from typing import Any
 
 import kruise_autopatch.log as log
 import kruise_autopatch.patches.carried as carried
+from kruise_autopatch.errors import IncompatibleSDKError
 from kruise_autopatch.patches.engine import PatchPoint, Wrapper, bind
 from kruise_autopatch.patches.route import Explicit, choose, reason
 from kruise_autopatch.settings import CurrentSettings
+
+_MADE_HERE = frozenset(("get_host", "get_sandbox_url", "get_sandbox_direct_url"))
 
 
 def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
@@ -53,6 +56,12 @@ def _init_configuration(settings: CurrentSettings, reader: str, variable: str) -
         )
         route = choose(settings(None), explicit)
         carried.attach(instance, route)
+        if route is not None and not _MADE_HERE.isdisjoint(getattr(instance, "__dict__", ())):
+            raise IncompatibleSDKError(
+                "This SDK release keeps functions that make URLs on each ConnectionConfig, where"
+                " they are not patched; nothing was sent. Install a release that kruise-autopatch"
+                " supports, or upgrade kruise-autopatch."
+            )
         if route is not None and route.authority is not None:
             instance.domain = route.authority
             if not explicit.api_url:

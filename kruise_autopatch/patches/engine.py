@@ -391,8 +391,10 @@ def _static_attribute(owner: Any, attribute: str) -> Any:
 
 
 def _check_parameters(point: PatchPoint, name: str, native: Any) -> None:
-    if isinstance(native, property) or not point.parameters:
+    if not point.parameters:
         return
+    if isinstance(native, property):
+        raise UnusablePoint(f"{name} has changed: it is a property now")
     accepted = _parameters(getattr(native, "__func__", native))
     lacking = [parameter for parameter in point.parameters if parameter not in accepted]
     if lacking:

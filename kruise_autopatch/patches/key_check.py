@@ -8,7 +8,9 @@ from typing import Any
 
 import kruise_autopatch.patches.carried as carried
 import kruise_autopatch.protocol as protocol
+from kruise_autopatch.errors import IncompatibleSDKError
 from kruise_autopatch.patches.engine import PatchPoint, bind
+from kruise_autopatch.protocol import without_secrets
 from kruise_autopatch.settings import CurrentSettings
 
 _any_key = ContextVar("kruise_autopatch_any_key", default=False)
@@ -26,11 +28,21 @@ def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
             wrapped(*args, **kwargs)
         finally:
             _any_key.reset(token)
+        if carried.of(config) is not None and _base_url(instance) != config.api_url:
+            raise IncompatibleSDKError(
+                f"This SDK release asks the API at {without_secrets(_base_url(instance))}, not at"
+                f" {without_secrets(config.api_url)}; nothing was sent. Install a release that"
+                " kruise-autopatch supports, or upgrade kruise-autopatch."
+            )
 
     return (
         PatchPoint("e2b.api", "ApiClient.__init__", init_api_client, ("config",)),
         PatchPoint("e2b.api", "validate_api_key", _validate_api_key, (), "attribute"),
     )
+
+
+def _base_url(api_client: Any) -> str:
+    return str(getattr(api_client, "_base_url", ""))
 
 
 def _is_private(config: Any) -> bool:

@@ -49,6 +49,15 @@ def _init_sandbox(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         url = config._sandbox_url or protocol.sandbox_pattern(route.scheme, authority)
         log.decided("files and commands", url, f"the server's reply names {replied or 'no domain'}")
     wrapped(**given)
+    if route is not None and not config._sandbox_url:
+        carried.checked(instance.envd_api_url, route, given.get("sandbox_domain"))
+
+
+def _get_sandbox_host(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
+    # The SDK asks the configuration, as far as we know it.
+    host: str = wrapped(*args, **kwargs)
+    route = carried.of(instance.connection_config)
+    return host if route is None else carried.checked(host, route, instance.sandbox_domain)
 
 
 def _file_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
@@ -63,7 +72,9 @@ def _file_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
 def _get_mcp_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
     url: str = wrapped(*args, **kwargs)
     route = carried.of(instance.connection_config)
-    return url if route is None else protocol.with_scheme(url, route.scheme)
+    if route is None:
+        return url
+    return protocol.with_scheme(carried.checked(url, route, instance.sandbox_domain), route.scheme)
 
 
 _SANDBOX_URL_PARAMETERS = ("sandbox_id", "sandbox_domain")
@@ -97,6 +108,7 @@ POINTS = (
         _init_sandbox,
         ("sandbox_id", "sandbox_domain", "connection_config"),
     ),
+    PatchPoint(_SANDBOX, "SandboxBase.get_host", _get_sandbox_host, overrides=PACKAGES),
     PatchPoint(_SANDBOX, "SandboxBase._file_url", _file_url, overrides=PACKAGES),
     PatchPoint(_SANDBOX, "SandboxBase.get_mcp_url", _get_mcp_url, overrides=PACKAGES),
 )
