@@ -15,7 +15,7 @@ import kruise_autopatch.settings as settings
 import kruise_autopatch.start_up.gates as gates
 import kruise_autopatch.versions as versions
 from kruise_autopatch import PACKAGES
-from kruise_autopatch.errors import IncompatibleSDKError
+from kruise_autopatch.errors import IncompatibleSDKError, IncompatibleSDKWarning
 from kruise_autopatch.patches import points_for
 from kruise_autopatch.patches.engine import PatchSet, resolve
 from kruise_autopatch.settings import Settings
@@ -126,13 +126,16 @@ def _patch_package(package: str, chosen: Settings) -> None:
         log.patched(package, resolution.states)
 
 
+_SUPPORTED = "Install a release that kruise-autopatch supports, or upgrade kruise-autopatch."
+
+
 def _report(problem: str, chosen: Settings) -> None:
     """Fail closed with an error, or warn where the user asked for that."""
     if not chosen.strict:
-        warnings.warn(f"kruise-autopatch: {problem}.", RuntimeWarning, stacklevel=2)
+        warnings.warn(IncompatibleSDKWarning(problem, _SUPPORTED), stacklevel=2)
         return
     raise IncompatibleSDKError(
-        f"{problem}. Install a release that kruise-autopatch supports, or upgrade"
-        " kruise-autopatch. KRUISE_E2B_STRICT=0 turns this error into a warning; without"
-        " KRUISE_E2B_PATCH and patch_e2b the SDK stays native."
+        problem,
+        f"{_SUPPORTED} KRUISE_E2B_STRICT=0 turns this error into a warning; without"
+        " KRUISE_E2B_PATCH and patch_e2b the SDK stays native.",
     )

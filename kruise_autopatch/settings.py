@@ -106,7 +106,9 @@ def checked_domain(text: str, source: str) -> str:
     try:
         return protocol.parse_authority(text)
     except protocol.InvalidDomain as reason:
-        raise ConfigurationError(f"{source}={text!r} {reason}.") from None
+        raise ConfigurationError(
+            f"{source}={text!r} {reason.problem}", f"{reason.advice}."
+        ) from None
 
 
 def _switch(environment: Mapping[str, str], variable: Variable, *, default: bool) -> bool:
@@ -119,8 +121,9 @@ def _switch(environment: Mapping[str, str], variable: Variable, *, default: bool
     if word in OFF:
         return False
     raise ConfigurationError(
-        f"{variable.name}={text!r} is not a switch; write one of 1, true, yes, on to enable or"
-        " 0, false, no, off to disable, or leave it unset."
+        f"{variable.name}={text!r} is not a switch",
+        "write one of 1, true, yes, on to enable or 0, false, no, off to disable, or leave it"
+        " unset.",
     )
 
 
@@ -132,7 +135,8 @@ def _sandbox_domain(environment: Mapping[str, str]) -> Optional[str]:
     if protocol.is_public(domain):
         raise ConfigurationError(
             f"{SANDBOX_DOMAIN.name}={text!r} is E2B's public cloud, which does not speak the"
-            " private protocol; write the host of your sandbox-manager or gateway."
+            " private protocol",
+            "write the host of your sandbox-manager or gateway.",
         )
     return domain
 
@@ -145,5 +149,5 @@ def _log_level(environment: Mapping[str, str]) -> Optional[str]:
     if level in OFF:
         return None
     raise ConfigurationError(
-        f"{LOG.name}={text!r} is not a level; write info or debug, or leave it unset."
+        f"{LOG.name}={text!r} is not a level", "write info or debug, or leave it unset."
     )

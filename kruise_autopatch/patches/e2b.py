@@ -236,7 +236,7 @@ def _validate_api_key(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> No
 def _require_domain(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     given = bind(wrapped, args, kwargs).arguments
     if not any((given.get("domain"), os.environ.get("E2B_DOMAIN"), os.environ.get("E2B_API_URL"))):
-        raise ConfigurationError(NO_DOMAIN)
+        raise ConfigurationError(*NO_DOMAIN)
     return wrapped(*args, **kwargs)
 
 

@@ -11,13 +11,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Literal
 
+from kruise_autopatch.errors import CannotPatchError
+
 try:
     from wrapt import FunctionWrapper
     from wrapt import ObjectProxy as ObjectProxy
 except Exception as error:
-    raise ImportError(
-        f"kruise-autopatch needs wrapt, which cannot be imported ({error}); run"
-        " pip install --force-reinstall kruise-autopatch wrapt, or switch it off."
+    raise CannotPatchError(
+        f"kruise-autopatch needs wrapt, which cannot be imported ({error})",
+        "run pip install --force-reinstall kruise-autopatch wrapt, or switch it off.",
     ) from error
 
 # wrapt's calling convention: (wrapped, instance, args, kwargs) -> result.

@@ -14,14 +14,14 @@ import sdks
 from doctoring import examine
 from installations import SITE_PACKAGES, START_UP_FILE, Environment
 
-from kruise_autopatch.cli.doctor import start_up_checks
+from kruise_autopatch.cli.doctor import start_up
 from kruise_autopatch.versions import NEWEST_PROVED
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def test_the_doctor_knows_the_start_up_file_to_the_byte() -> None:
-    assert start_up_checks.START_UP_LINE.encode() == (CHECKOUT / START_UP_FILE).read_bytes()
+    assert start_up.START_UP_LINE.encode() == (CHECKOUT / START_UP_FILE).read_bytes()
 
 
 @pytest.mark.parametrize("flags", [(), ("-I",), ("-E",), ("-s",)])

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from kruise_autopatch import protocol, settings
-from kruise_autopatch.cli.doctor import sdk_checks, start_up_checks, variable_checks
-from kruise_autopatch.cli.doctor.api_checks import Network
+from kruise_autopatch.cli.doctor import api, sdk, start_up, variables
 from kruise_autopatch.cli.doctor.censor import Censor
-from kruise_autopatch.cli.doctor.findings import Finding
-from kruise_autopatch.errors import ConfigurationError
-from kruise_autopatch.patches.route import Explicit, choose
+from kruise_autopatch.cli.doctor.findings import Finding, found
+from kruise_autopatch.cli.doctor.request import Client
+from kruise_autopatch.errors import KruiseAutopatchError
 
 
 def examine(environment: Mapping[str, str], *, offline: bool, timeout: float) -> Iterator[Finding]:
@@ -26,34 +25,35 @@ def examine(environment: Mapping[str, str], *, offline: bool, timeout: float) ->
 def _examine(
     environment: Mapping[str, str], offline: bool, timeout: float, censor: Censor
 ) -> Iterator[Finding]:
-    yield from start_up_checks.check(environment)
-    yield from variable_checks.check(environment)
-    sdk = sdk_checks.examine(environment)
-    yield from sdk.findings
+    yield from start_up.check(environment)
+    yield from variables.check(environment)
+    package = sdk.examine(environment)
+    yield from package.findings
     if offline:
-        yield Finding("network", "note", "the network is left out, because of --offline")
+        yield found("network", "offline")
         return
-    api_url = sdk.api_url or _api_url_without_sdk(environment)
+    api_url = package.api_url or _api_url_without_sdk(environment)
     if api_url is None:
-        text = "the network is left out: no URL is known"
-        yield Finding("network", "note", text, "correct the problems above first.")
+        yield found("network", "url-unknown")
         return
     if _is_public(api_url):
-        text = f"the network is left out: {api_url} is E2B's own cloud"
-        yield Finding("network", "note", text)
+        yield found("network", "public-cloud", url=api_url)
         return
-    network = Network(environment, timeout, sdk.e2b, censor.hide)
-    yield from network.check(api_url, sdk.sandbox_url)
+    client = Client(environment, timeout, package.e2b, censor.hide)
+    yield from api.check(client, api_url, package.sandbox_url)
 
 
 def _api_url_without_sdk(environment: Mapping[str, str]) -> str | None:
     """The URL that a client would have, if the SDK were here."""
-    explicit = Explicit(
-        domain=environment.get("E2B_DOMAIN"), api_url=environment.get("E2B_API_URL")
-    )
     try:
+        # Without wrapt it cannot be imported.
+        from kruise_autopatch.patches.route import Explicit, choose
+
+        explicit = Explicit(
+            domain=environment.get("E2B_DOMAIN"), api_url=environment.get("E2B_API_URL")
+        )
         route = choose(settings.from_environment(environment), explicit)
-    except ConfigurationError:
+    except KruiseAutopatchError:
         return None
     return explicit.api_url or (route.api_url if route else None)
 

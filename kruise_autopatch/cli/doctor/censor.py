@@ -14,18 +14,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, unquote
 
+from kruise_autopatch import variables
 from kruise_autopatch.api_keys import decode_api_key, encode_api_key
 from kruise_autopatch.errors import ConfigurationError
 from kruise_autopatch.protocol.written import USER_INFORMATION
 
-# Variables whose values are never shown.
-SECRETS = ("E2B_API_KEY", "E2B_ACCESS_TOKEN")
-
 # Anything shorter is part of ordinary words.
 _SHORTEST = 6
 
-# Variables whose values may hold a user's name and password, before an @.
-_MAY_NAME_A_USER = re.compile(r"(?:KRUISE_)?E2B_\w+|\w+_PROXY", re.IGNORECASE)
+# Variables whose values may hold a user's name and password, before an @; those that are not in the
+# table may be one of them, misspelt.
+_MAY_NAME_A_USER = re.compile(
+    rf"{'|'.join(variables.URLS)}|(?:KRUISE_)?E2B_\w+|\w+_PROXY", re.IGNORECASE
+)
 
 _PATTERNS = (
     (USER_INFORMATION, "<user>@"),
@@ -73,7 +74,7 @@ class Censor:
 
 
 def _secrets(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name in SECRETS:
+    for name in variables.SECRETS:
         value = environment.get(name, "")
         for part in (value, value.strip(), *value.split(), *_other_forms(value.strip())):
             if len(part) >= _SHORTEST:

@@ -13,8 +13,13 @@ import warnings
 from importlib.util import find_spec
 from typing import Any
 
-from kruise_autopatch import PACKAGES, activation, commands, settings, start_up, versions
-from kruise_autopatch.errors import ConfigurationError
+from kruise_autopatch import PACKAGES, settings, start_up, versions
+from kruise_autopatch.errors import (
+    CannotPatchError,
+    ConfigurationError,
+    IncompatibleSDKWarning,
+    KruiseAutopatchError,
+)
 
 # Stands for the id of a sandbox in the URLs that are shown.
 SANDBOX = "SANDBOX"
@@ -22,7 +27,11 @@ SANDBOX = "SANDBOX"
 
 def main() -> None:
     """Print the report as one line of JSON."""
-    print(json.dumps(report()), flush=True)
+    try:
+        result = report()
+    except CannotPatchError as error:
+        result = {"refusal": _parts(error)}
+    print(json.dumps(result), flush=True)
     # The transport of some SDK releases may abort an interpreter's ordinary end.
     os._exit(0)
 
@@ -41,6 +50,10 @@ def report() -> dict[str, Any]:
     return {"packages": packages, "native": native, "private": private}
 
 
+def _parts(error: KruiseAutopatchError | IncompatibleSDKWarning) -> dict[str, Any]:
+    return {"problem": error.problem, "advice": error.advice}
+
+
 def _imported(name: str) -> dict[str, Any]:
     error = None
     try:
@@ -52,13 +65,17 @@ def _imported(name: str) -> dict[str, Any]:
     return {
         "version": versions.installed(name),
         "error": error,
-        "problem": None,
+        "refusal": None,
+        "failure": None,
         "configurable": True,
         "points": [],
     }
 
 
 def _patch(name: str, package: dict[str, Any]) -> None:
+    # Not before: without wrapt they cannot be imported.
+    from kruise_autopatch import activation, commands
+
     before = set(commands.status().patches)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -66,11 +83,13 @@ def _patch(name: str, package: dict[str, Any]) -> None:
             activation.on_import(sys.modules[name])
         except ConfigurationError:
             package["configurable"] = False
+        except KruiseAutopatchError as error:
+            package["refusal"] = _parts(error)
         except Exception as reason:
-            package["problem"] = str(reason)
+            package["failure"] = f"{type(reason).__name__}: {reason}"
     for warning in caught:
-        if "kruise-autopatch" in str(warning.message):
-            package["problem"] = str(warning.message)
+        if isinstance(warning.message, IncompatibleSDKWarning):
+            package["refusal"] = _parts(warning.message)
     package["points"] = [p for p in commands.status().patches if p not in before]
 
 

@@ -1,4 +1,4 @@
-"""The doctor on the network: names, connections, certificates; the request is in ``api_checks``.
+"""The doctor on the network: names, connections, certificates; the request is in ``request``.
 
 Only the standard library, so that what is found does not depend on the SDK's HTTP client.
 """
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from kruise_autopatch.cli.doctor.findings import Finding
+from kruise_autopatch.cli.doctor.findings import Finding, found
 
 T = TypeVar("T")
 
@@ -30,9 +30,6 @@ _SOON = 14
 _OTHER_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 # Older releases of e2b take no proxy from the environment.
 _USES_PROXIES = (2, 38)
-
-USE_HTTP = "set KRUISE_E2B_HTTPS=0, or name the https port in E2B_DOMAIN."
-USE_HTTPS = "set KRUISE_E2B_HTTPS=1, or name the http port in E2B_DOMAIN."
 
 
 class Endpoint(NamedTuple):
@@ -115,22 +112,16 @@ class Reach:
         host, port = self._to.host, self._to.port
         with contextlib.suppress(ValueError):
             ipaddress.ip_address(host)
-            return Finding("dns", "ok", f"{host} is an address, so no name is looked up")
+            return found("dns", "address-given", host=host)
         try:
-            found = within(
+            answers = within(
                 self._timeout,
                 lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM),
             )
         except (OSError, UnicodeError) as error:
-            return Finding(
-                "dns",
-                "problem",
-                f"the name {host} is not known here: {_reason(error)}",
-                "correct E2B_DOMAIN, or the DNS; inside a cluster the name of a Service is"
-                " SERVICE.NAMESPACE.svc.cluster.local.",
-            )
-        addresses = sorted({str(address[0]) for *_, address in found})
-        return Finding("dns", "ok", f"{host} is {', '.join(addresses)}")
+            return found("dns", "name-unknown", host=host, reason=_reason(error))
+        addresses = ", ".join(sorted({str(address[0]) for *_, address in answers}))
+        return found("dns", "name-resolved", host=host, addresses=addresses)
 
     def _connect(self) -> socket.socket:
         # A name may have a second address that works.
@@ -140,25 +131,17 @@ class Reach:
         try:
             within(self._timeout, self._connect).close()
         except ConnectionRefusedError:
-            advice = "name the right port in E2B_DOMAIN (kubectl get service), or start the server."
-            text = f"{self._to} refuses connections: nothing listens there"
-            return Finding("tcp", "problem", text, advice)
+            return found("tcp", "connection-refused", to=self._to)
         except OSError as error:
-            return Finding(
-                "tcp",
-                "problem",
-                f"{self._to} cannot be reached: {_reason(error)}",
-                "look for a NetworkPolicy, a firewall, or a proxy that would have to be used.",
-            )
-        return Finding("tcp", "ok", f"{self._to} accepts connections")
+            return found("tcp", "connection-impossible", to=self._to, reason=_reason(error))
+        return found("tcp", "connection-accepted", to=self._to)
 
     # --- TLS ---------------------------------------------------------------------------------
 
     def _check_certificate(self) -> Finding:
         bundle = self._environment.get("SSL_CERT_FILE")
         if bundle and not os.path.isfile(bundle):
-            text = f"SSL_CERT_FILE={bundle}: there is no such file"
-            return Finding("tls", "problem", text, "correct it, or unset it.")
+            return found("tls", "bundle-missing", bundle=bundle)
         try:
             context = verifying_context(self._environment)
             certificate = within(self._timeout, lambda: self._certificate(context))
@@ -166,10 +149,8 @@ class Reach:
             return self._refused(error)
         except (OSError, ValueError) as error:
             if speaks_http(self._to, self._timeout):
-                text = f"{self._to} speaks http, not https"
-                return Finding("tls", "problem", text, USE_HTTP)
-            text = f"{self._to} accepts no TLS connection: {_reason(error)}"
-            return Finding("tls", "problem", text, "look at the server's TLS settings.")
+                return found("tls", "speaks-http", to=self._to)
+            return found("tls", "tls-impossible", to=self._to, reason=_reason(error))
         return accepted(certificate)
 
     def _certificate(self, context: ssl.SSLContext) -> dict[str, Any]:
@@ -180,12 +161,10 @@ class Reach:
         return _handshake(self._connect(), context, self._to.host)
 
     def _refused(self, error: ssl.SSLCertVerificationError) -> Finding:
-        reason = error.verify_message or _reason(error)
-        text = f"the certificate of {self._to} is refused: {reason.rstrip('.')}"
+        described = ""
         with contextlib.suppress(Exception):
-            shown = within(self._timeout, self._unverified)
-            text += f" ({_described(shown)})"
-        return Finding("tls", "problem", text, after_refusal(error, self._environment))
+            described = _described(within(self._timeout, self._unverified))
+        return refused(self._to, error, self._environment, described=described)
 
     def _unverified(self) -> dict[str, Any]:
         """The certificate as it is, for a description."""
@@ -200,8 +179,11 @@ class Reach:
 
 
 # X509_V_ERR_CERT_HAS_EXPIRED; …_HOSTNAME_MISMATCH and …_IP_ADDRESS_MISMATCH (OpenSSL).
-_EXPIRED = 10
-_WRONG_NAME = (62, 64)
+_REFUSALS = {
+    10: "certificate-expired",
+    62: "certificate-of-other-name",
+    64: "certificate-of-other-name",
+}
 
 
 def verifying_context(environment: Mapping[str, str]) -> ssl.SSLContext:
@@ -258,31 +240,33 @@ def speaks_https(to: Endpoint, timeout: float) -> bool:
         return False
 
 
-def after_refusal(error: ssl.SSLCertVerificationError, environment: Mapping[str, str]) -> str:
-    """What to do about a certificate that is refused."""
-    if error.verify_code == _EXPIRED:
-        return "renew the certificate, or correct this machine's clock."
-    if error.verify_code in _WRONG_NAME:
-        return "set E2B_DOMAIN to a name in the certificate, or get one for this name."
-    advice = "set SSL_CERT_FILE to a file with the certificate of the CA that issued it"
-    ignored = [name for name in _OTHER_BUNDLES if environment.get(name)]
-    return f"{advice}; the SDK does not read {', '.join(ignored)}." if ignored else f"{advice}."
+def refused(
+    to: Endpoint,
+    error: ssl.SSLCertVerificationError,
+    environment: Mapping[str, str],
+    *,
+    described: str = "",
+    through_proxy: bool = False,
+) -> Finding:
+    """What is wrong with a certificate, and what to do about it."""
+    reason = (error.verify_message or _reason(error)).rstrip(".")
+    if described:
+        reason = f"{reason} ({described})"
+    by_default = "certificate-of-proxy" if through_proxy else "certificate-untrusted"
+    code = _REFUSALS.get(error.verify_code, by_default)
+    names = ", ".join(name for name in _OTHER_BUNDLES if environment.get(name))
+    ignored = f"; the SDK does not read {names}" if names else ""
+    return found("tls", code, to=to, reason=reason, ignored=ignored)
 
 
 def accepted(certificate: Mapping[str, Any]) -> Finding:
-    text = f"the certificate is trusted ({_described(certificate)})"
+    described = _described(certificate)
     days = (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / 86400
     if days < _SOON:
-        return Finding("tls", "note", text, f"renew it: it ends in {days:.0f} days.")
-    if certificate.get("subject") == certificate.get("issuer"):
-        return Finding(
-            "tls",
-            "note",
-            f"{text}, signed by itself",
-            "e2b 2.38.0 and newer refuse such a certificate if it is also a CA; sign it with a CA"
-            " of its own.",
-        )
-    return Finding("tls", "ok", text)
+        return found("tls", "certificate-ends", described=described, days=days)
+    is_self_signed = certificate.get("subject") == certificate.get("issuer")
+    code = "certificate-self-signed" if is_self_signed else "certificate-trusted"
+    return found("tls", code, described=described)
 
 
 def _described(certificate: Mapping[str, Any]) -> str:
