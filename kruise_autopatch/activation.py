@@ -114,28 +114,34 @@ def decide(chosen: Settings | None, source: str | None) -> tuple[Settings | None
 
 def _patch_package(package: str, chosen: Settings) -> None:
     if package == "e2b" and versions.is_too_old(versions.of_e2b()):
-        _report(f"e2b {versions.of_e2b()} is too old: e2b 2.8.0 or newer is needed", chosen)
+        too_old = (
+            f"e2b {versions.of_e2b()} is too old: e2b {versions.OLDEST['e2b']} or newer is needed"
+        )
+        _report(package, too_old, chosen)
         return
     resolution = resolve(points_for(package, partial(_before_client, chosen)), gates.native)
     if resolution.problems:
         found = f"{package} {versions.installed(package) or '(version unknown)'}"
-        _report(f"{found} cannot be fully patched: {'; '.join(resolution.problems)}", chosen)
+        problem = f"{found} cannot be fully patched: {'; '.join(resolution.problems)}"
+        _report(package, problem, chosen)
     with _lock:
         changed = _patches.apply(resolution)
     if changed:
         log.patched(package, resolution.states)
 
 
-_SUPPORTED = "Install a release that kruise-autopatch supports, or upgrade kruise-autopatch."
-
-
-def _report(problem: str, chosen: Settings) -> None:
+def _report(package: str, problem: str, chosen: Settings) -> None:
     """Fail closed with an error, or warn where the user asked for that."""
+    supported = f"{versions.OLDEST[package]} to {versions.NEWEST_PROVED[package]}"
+    advice = (
+        f"Install a release of {package.replace('_', '-')} that kruise-autopatch supports,"
+        f" {supported}, or upgrade kruise-autopatch."
+    )
     if not chosen.strict:
-        warnings.warn(IncompatibleSDKWarning(problem, _SUPPORTED), stacklevel=2)
+        warnings.warn(IncompatibleSDKWarning(problem, advice), stacklevel=2)
         return
     raise IncompatibleSDKError(
         problem,
-        f"{_SUPPORTED} KRUISE_E2B_STRICT=0 turns this error into a warning; without"
+        f"{advice} KRUISE_E2B_STRICT=0 turns this error into a warning; without"
         " KRUISE_E2B_PATCH and patch_e2b the SDK stays native.",
     )

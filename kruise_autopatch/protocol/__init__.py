@@ -14,6 +14,9 @@ import ipaddress
 from typing import Any, Optional
 from urllib.parse import urlsplit, urlunsplit
 
+# Where sandbox-manager and sandbox-gateway listen, in every way of installing them.
+PORT = 7788
+
 PREFIX = "/kruise"
 API_PATH = f"{PREFIX}/api"
 
@@ -30,6 +33,10 @@ PUBLIC_DOMAINS = (
     "e2b-tango.dev",
     "e2b-juliett.dev",
 )
+
+
+# Which some readers of env files take for a part of the value.
+_QUOTES = "\"'"
 
 
 class Unusable(ValueError):
@@ -60,6 +67,11 @@ def parse_authority(text: str) -> str:
 
     Raises :class:`InvalidDomain` otherwise, with the reason and a correction.
     """
+    unquoted = text.strip(_QUOTES)
+    if unquoted != text:
+        raise InvalidDomain(
+            "has quotation marks around it", f"write the host without them{_such_as(unquoted)}"
+        )
     if "://" in text:
         bare = text.split("://", 1)[1].split("/", 1)[0].strip()
         raise InvalidDomain("has a scheme", f"write only the host{_such_as(bare)}")
@@ -153,7 +165,11 @@ def api_url(scheme: str, authority: str) -> str:
 
 def parse_api_url(url: str) -> Optional[tuple[str, str]]:
     """The inverse of :func:`api_url`: scheme and authority; ``None`` for any other URL."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # Such as http://[bad
+        return None
     if parts.scheme in ("http", "https") and parts.path.rstrip("/") == API_PATH:
         return parts.scheme, parts.netloc
     return None

@@ -8,68 +8,54 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from kruise_autopatch import protocol
+from kruise_autopatch.cli.doctor import certificates
 from kruise_autopatch.cli.doctor.findings import Finding, found
-from kruise_autopatch.cli.doctor.network import (
-    Endpoint,
-    Reach,
-    accepted,
-    endpoint,
-    refused,
-    speaks_https,
-)
 from kruise_autopatch.cli.doctor.request import NO_ANSWER, Answer, Client
+from kruise_autopatch.cli.doctor.sockets import Endpoint, endpoint, speaks_https
 from kruise_autopatch.settings import SANDBOX_DOMAIN
 
 _LIST = "/v2/sandboxes?limit=1"
 
 
-def check(client: Client, api_url: str, sandbox_url: str | None) -> Iterator[Finding]:
-    """The way to the API and its answer; the way to sandboxes, if it is another."""
-    api = endpoint(api_url)
-    if api is None:
-        yield found("network", "url-unusable", url=api_url)
-        return
-    way = list(_reach(client, api))
-    yield from way
-    if all(finding.state != "problem" for finding in way):
-        yield from _ask(client, api, api_url)
-    sandboxes = endpoint(sandbox_url) if sandbox_url else None
-    if sandboxes and sandboxes != api:
-        yield from _reach(client, sandboxes)
+class Listed(NamedTuple):
+    """What the API was found to say."""
+
+    findings: Sequence[Finding]
+    # Of the first request, if it was answered with a list of sandboxes.
+    sandboxes: Sequence[Any] = ()
 
 
-def _reach(client: Client, to: Endpoint) -> Iterator[Finding]:
-    proxy = client.proxy_for(to)
-    through = endpoint(proxy) if proxy else None
-    if through:
-        yield found("proxy", "proxy-used", to=to, proxy=proxy, host=to.host)
-    yield from Reach(through or to, client.timeout, client.environment).check()
+def check(client: Client, api: Endpoint, api_url: str, *, is_on: bool) -> Listed:
+    """Ask for a list of one sandbox, with the key where the SDK would send it, too.
 
-
-def _ask(client: Client, api: Endpoint, api_url: str) -> Iterator[Finding]:
+    :param is_on: whether the SDK is switched on; else it speaks to other hosts
+    """
     if not client.can_send_key:
-        yield found("api", "key-not-sendable")
-        return
+        return Listed([found("api", "key-not-sendable")])
     url = f"{api_url}{_LIST}"
     try:
-        answer = client.get(url)
+        answer = client.get(url, with_key=is_on)
     except NO_ANSWER as error:
-        yield _no_answer(client, api, error)
-        return
+        return Listed([_no_answer(client, api, error)])
+    findings = []
     if answer.certificate and client.proxy_for(api):
         # Up to here only the way to the proxy was looked at.
-        yield accepted(answer.certificate)
-    yield meaning(client, api, url, answer)
-    if answer.is_list:
-        yield from _check_reply_domain(client, api_url, answer.parsed)
+        findings.append(certificates.accepted(answer.certificate, client.means.e2b))
+    findings.append(meaning(client, api, api_url, answer, with_key=is_on))
+    if not answer.is_list:
+        return Listed(findings)
+    return Listed([*findings, *_check_reply_domain(client, api_url, answer.parsed)], answer.parsed)
 
 
 def _no_answer(client: Client, api: Endpoint, error: Exception) -> Finding:
-    if api.scheme == "http" and speaks_https(api, client.timeout):
+    means = client.means
+    if isinstance(error, certificates.RefusedBySDK):
+        return certificates.accepted(error.certificate, means.e2b)
+    if api.scheme == "http" and not client.proxy_for(api) and speaks_https(api, means.timeout):
         return found("api", "speaks-https", to=api)
     if isinstance(error, ssl.SSLCertVerificationError):
         through_proxy = client.proxy_for(api) is not None
-        return refused(api, error, client.environment, through_proxy=through_proxy)
+        return certificates.refused(api, error, means.environment, through_proxy=through_proxy)
     reason = str(error) or type(error).__name__
     code = "proxy-refuses" if "Tunnel connection failed" in reason else "no-answer"
     return found("api", code, to=api, reason=reason)
@@ -83,7 +69,9 @@ class _Asked(NamedTuple):
 
     client: Client
     api: Endpoint
+    api_url: str
     answer: Answer
+    with_key: bool
 
     @property
     def status(self) -> int:
@@ -105,13 +93,19 @@ class _Asked(NamedTuple):
     def is_redirect(self) -> bool:
         return 300 <= self.status < 400
 
+    def is_elsewhere(self) -> bool:
+        """Whether E2B_API_URL leads to a path that is not that of the private protocol."""
+        return protocol.parse_api_url(self.api_url) is None
+
     def refuses_key(self) -> bool:
         return self.status == 401 and (self.answer.is_managers_error or not self.answer.is_page)
 
     def serves_natively(self) -> bool:
         """Whether the same host knows the route without the prefix."""
         try:
-            answer = self.client.get(f"{self.api.scheme}://{self.api}{_LIST}")
+            # Without the key: another application may be served there.
+            url = f"{self.api.scheme}://{self.api}{_LIST}"
+            answer = self.client.get(url, with_key=False)
         except NO_ANSWER:
             return False
         return answer.is_list or (answer.status == 401 and answer.is_managers_error)
@@ -124,31 +118,36 @@ _MEANINGS: Sequence[tuple[Callable[[_Asked], object], str]] = (
     (lambda asked: asked.answer.is_list, "api-accepts-key"),
     (lambda asked: asked.status == 407, "proxy-wants-credentials"),
     (lambda asked: asked.refuses_key() and not asked.client.key, "api-wants-key"),
+    (lambda asked: asked.refuses_key() and not asked.with_key, "api-wants-key-when-on"),
     (lambda asked: asked.refuses_key() and _is_base64(asked.client.key), "api-refuses-base64-key"),
     (_Asked.refuses_key, "api-refuses-key"),
     (lambda asked: asked.status in (401, 403), "api-behind-login"),
+    (lambda asked: asked.status in (502, 503, 504), "api-unavailable"),
+    (lambda asked: asked.status == 404 and asked.is_elsewhere(), "api-url-leads-nowhere"),
     (lambda asked: asked.status == 404 and asked.serves_natively(), "api-native-only"),
     (lambda asked: asked.answer.is_page, "api-web-page"),
     (lambda asked: asked.status == 404, "api-not-served"),
     (lambda asked: asked.status == 405, "api-no-get"),
-    (lambda asked: asked.status in (502, 503, 504), "api-unavailable"),
     (lambda asked: asked.status == 200, "api-no-list"),
     (lambda asked: True, "api-unexpected"),
 )
 
 
-def meaning(client: Client, api: Endpoint, url: str, answer: Answer) -> Finding:
+def meaning(
+    client: Client, api: Endpoint, api_url: str, answer: Answer, *, with_key: bool
+) -> Finding:
     """What an answer of the API means, and what to do about it."""
-    asked = _Asked(client, api, answer)
+    asked = _Asked(client, api, api_url, answer, with_key)
     code = next(code for applies, code in _MEANINGS if applies(asked))
     return found(
         "api",
         code,
-        url=url,
+        url=f"{api_url}{_LIST}",
         answer=answer,
         status=answer.status,
         where=answer.headers.get("location", "nowhere"),
         listed=_count(answer.parsed),
+        private=protocol.api_url(api.scheme, str(api)),
     )
 
 
@@ -167,7 +166,9 @@ def _is_base64(key: str) -> bool:
     return decoded.isprintable() and bool(decoded)
 
 
-def _check_reply_domain(client: Client, api_url: str, sandboxes: list[Any]) -> Iterator[Finding]:
+def _check_reply_domain(
+    client: Client, api_url: str, sandboxes: Sequence[Any]
+) -> Iterator[Finding]:
     sandbox = sandboxes[0] if sandboxes and isinstance(sandboxes[0], dict) else {}
     replied = sandbox.get("domain")
     private = protocol.parse_api_url(api_url)
@@ -177,7 +178,7 @@ def _check_reply_domain(client: Client, api_url: str, sandboxes: list[Any]) -> I
     code = "reply-domain-ignored"
     if replied == authority:
         code = "reply-domain-same"
-    elif client.environment.get(SANDBOX_DOMAIN.name):
+    elif client.means.environment.get(SANDBOX_DOMAIN.name):
         code = "reply-domain-overruled"
     name = SANDBOX_DOMAIN.name
     yield found("reply-domain", code, replied=replied, authority=authority, name=name)

@@ -21,6 +21,10 @@ class Kind(NamedTuple):
     advice: str | None = None
 
 
+# How a connection fails, to a server or to a proxy.
+REFUSES = "refuses connections: nothing listens there"
+UNREACHABLE = "cannot be reached: {reason}"
+
 _REINSTALL = "run pip install --force-reinstall kruise-autopatch."
 _OTHER_WAYS = (
     "install it into the environment of the program, or start the program with"
@@ -196,6 +200,12 @@ SDK: Mapping[str, Kind] = {
     ),
     "sdk-broken": Kind("problem", "{release} cannot be imported: {reason}", "install it again."),
     "sdk-incompatible": Kind("problem", "{problem}", "{advice}"),
+    "sdk-partly-patched": Kind(
+        "note", "{problem}; all else is patched, as KRUISE_E2B_STRICT=0 says", "{advice}"
+    ),
+    "sdk-left-native": Kind(
+        "problem", "{problem}; it stays native, as KRUISE_E2B_STRICT=0 says", "{advice}"
+    ),
     "sdk-not-patched": Kind(
         "problem", "{release}: it cannot be patched: {reason}", "install it again."
     ),
@@ -221,6 +231,9 @@ URLS: Mapping[str, Kind] = {
         "{what}: {after}, the same as natively",
         "see E2B_DOMAIN, E2B_DEBUG, E2B_API_URL and E2B_SANDBOX_URL above.",
     ),
+    "url-fails": Kind(
+        "problem", "{what}: no URL can be made of it ({reason})", "see the problems above."
+    ),
     "client-fails": Kind(
         "problem",
         "no client can be built: {reason}",
@@ -242,31 +255,61 @@ NETWORK: Mapping[str, Kind] = {
     "url-unusable": Kind("problem", "{url} is no http or https URL", "correct the URL."),
     "proxy-used": Kind(
         "note",
-        "requests to {to} go through the proxy {proxy}, by the environment",
+        "requests to {to} go through the proxy {proxy}, by {variable}",
         "if it does not know the way, add {host} to NO_PROXY.",
+    ),
+    "proxy-not-examined": Kind(
+        "note",
+        "the network is left out: the doctor speaks to http proxies, not to one by {scheme}",
+    ),
+    "proxy-name-unknown": Kind(
+        "problem",
+        "the name {host} of the proxy is not known here: {reason}",
+        "correct {variable}, or add {target} to NO_PROXY if no proxy is needed.",
+    ),
+    "proxy-unreachable": Kind(
+        "problem",
+        "the proxy {to} {failure}",
+        "correct {variable}, or add {target} to NO_PROXY if no proxy is needed.",
     ),
     "address-given": Kind("ok", "{host} is an address, so no name is looked up"),
     "name-resolved": Kind("ok", "{host} is {addresses}"),
     "name-unknown": Kind(
         "problem",
         "the name {host} is not known here: {reason}",
-        "correct E2B_DOMAIN, or the DNS; inside a cluster the name of a Service is"
+        "correct {variable}, or the DNS; inside a cluster the name of a Service is"
         " SERVICE.NAMESPACE.svc.cluster.local.",
     ),
     "connection-accepted": Kind("ok", "{to} accepts connections"),
     "connection-refused": Kind(
         "problem",
-        "{to} refuses connections: nothing listens there",
-        "name the right port in E2B_DOMAIN (kubectl get service), or start the server.",
+        f"{{to}} {REFUSES}",
+        "name the right port in {variable} (kubectl get service), or start the server.",
     ),
     "connection-impossible": Kind(
         "problem",
-        "{to} cannot be reached: {reason}",
+        f"{{to}} {UNREACHABLE}",
         "look for a NetworkPolicy, a firewall, or a proxy that would have to be used.",
+    ),
+    "port-missing": Kind(
+        "problem",
+        "{to} {failure}, but {there} accepts connections, where OpenKruise listens",
+        "write {written}{also}.",
+    ),
+    "port-perhaps-missing": Kind(
+        "problem",
+        "{to} {failure}",
+        "OpenKruise listens on 7788: write {written}, unless an Ingress is meant, which should"
+        " answer here.",
     ),
     "bundle-missing": Kind(
         "problem",
         "SSL_CERT_FILE={bundle}: there is no such file",
+        "correct it, or unset it.",
+    ),
+    "bundle-unusable": Kind(
+        "problem",
+        "SSL_CERT_FILE={bundle}: no certificate can be read from it ({reason})",
         "correct it, or unset it.",
     ),
     "certificate-trusted": Kind("ok", "the certificate is trusted ({described})"),
@@ -275,11 +318,16 @@ NETWORK: Mapping[str, Kind] = {
         "the certificate is trusted ({described})",
         "renew it: it ends in {days:.0f} days.",
     ),
-    "certificate-self-signed": Kind(
+    "certificate-is-ca": Kind(
+        "problem",
+        "this e2b refuses the certificate, since it is a CA's ({described})",
+        "sign one with it for the server, or make it anew with -addext"
+        " basicConstraints=critical,CA:FALSE.",
+    ),
+    "certificate-is-ca-yet-trusted": Kind(
         "note",
-        "the certificate is trusted ({described}), signed by itself",
-        "e2b 2.38.0 and newer refuse such a certificate if it is also a CA; sign it with a CA"
-        " of its own.",
+        "the certificate is trusted ({described}), though it is a CA's",
+        "e2b 2.38.0 and newer refuse it; sign one with it for the server.",
     ),
     "certificate-expired": Kind(
         "problem", _REFUSED, "renew the certificate, or correct this machine's clock."
@@ -303,6 +351,11 @@ NETWORK: Mapping[str, Kind] = {
 }
 
 API: Mapping[str, Kind] = {
+    "no-client": Kind(
+        "note",
+        "no request is sent to {to}: no client can be built here, so a program would send none",
+        "correct the problems above first.",
+    ),
     "key-not-sendable": Kind(
         "note",
         "no request is sent, because the key cannot be part of one",
@@ -329,6 +382,11 @@ API: Mapping[str, Kind] = {
     "api-wants-key": Kind(
         "note", f"{_ANSWER}401, the server wants a key, and none is set", "set E2B_API_KEY."
     ),
+    "api-wants-key-when-on": Kind(
+        "note",
+        f"{_ANSWER}401, as it should be: the key is not sent while KRUISE_E2B_PATCH is off",
+        "set KRUISE_E2B_PATCH=1 for the doctor, to see whether the server accepts the key.",
+    ),
     "api-refuses-key": Kind(
         "problem",
         f"{_ANSWER}{{answer}}: the server does not know the key",
@@ -348,6 +406,11 @@ API: Mapping[str, Kind] = {
         "problem",
         f"{_ANSWER}{{answer}}: this server has the native routes only, not /kruise/api",
         "upgrade OpenKruise Agents, or switch KRUISE_E2B_PATCH off and use it natively.",
+    ),
+    "api-url-leads-nowhere": Kind(
+        "problem",
+        f"{_ANSWER}{{answer}}: nothing is served at this path, which E2B_API_URL names",
+        "unset E2B_API_URL and set E2B_DOMAIN, or write E2B_API_URL={private}.",
     ),
     "api-web-page": Kind(
         "problem", f"{_ANSWER}{{answer}}: a web page, so not sandbox-manager", _ROUTE_IT
@@ -386,13 +449,37 @@ API: Mapping[str, Kind] = {
     ),
 }
 
+SANDBOXES: Mapping[str, Kind] = {
+    "sandboxes-by-manager": Kind(
+        "ok", "sandbox traffic to {host} is handed on by sandbox-manager, which demands no token"
+    ),
+    "sandboxes-by-gateway": Kind("ok", "sandbox traffic to {host} is handed on by sandbox-gateway"),
+    "sandboxes-by-unknown": Kind(
+        "note",
+        "sandbox traffic to {host}: neither sandbox-manager nor sandbox-gateway answers like this:"
+        " {answer}",
+        "let the Ingress or proxy pass /kruise on, with all that is below it.",
+    ),
+    "gateway-demands-no-token": Kind("ok", "sandbox-gateway demands no token"),
+    "gateway-demands-access-token": Kind(
+        "note",
+        "sandbox-gateway demands a sandbox's access token with every request",
+        "nothing for programs; browsers cannot send it, so links get 401.",
+    ),
+    "gateway-demands-traffic-token": Kind(
+        "note",
+        "sandbox-gateway demands a sandbox's traffic token with every request",
+        "nothing for programs; browsers cannot send it, so links get 403.",
+    ),
+}
+
 # In the order of the report.
 SECTIONS: Mapping[str, Mapping[str, Kind]] = {
     "Start-up": START_UP,
     "Variables": VARIABLES,
     "SDK": SDK,
     "URLs": URLS,
-    "Network": {**NETWORK, **API},
+    "Network": {**NETWORK, **API, **SANDBOXES},
 }
 
 KINDS: Mapping[str, Kind] = {

@@ -109,10 +109,11 @@ def _other_forms(key: str) -> Iterable[str]:
 def _forms(secret: str) -> Iterator[str]:
     """How a secret looks in a URL, a header, JSON, HTML and Python's error messages."""
     yield secret
-    yield from (quote(secret, safe=""), quote(secret), quote_plus(secret))
+    # What is no UTF-8 in the environment, Python gives as lone surrogates.
+    raw = secret.encode("utf-8", "surrogateescape")
+    yield from (quote(raw, safe=""), quote(raw), quote_plus(raw))
     yield from (repr(secret)[1:-1], json.dumps(secret)[1:-1], secret.replace("/", "\\/"))
     yield from (html.escape(secret), html.escape(secret, quote=False))
-    raw = secret.encode("utf-8", "surrogateescape")
     yield raw.hex()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(raw).decode().rstrip("=")

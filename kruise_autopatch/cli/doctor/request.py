@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from kruise_autopatch.cli.doctor.network import (
-    Endpoint,
-    endpoint,
-    proxy_for,
+from kruise_autopatch.cli.doctor.certificates import (
+    Certificate,
+    RefusedBySDK,
+    is_refused,
     verifying_context,
-    within,
 )
+from kruise_autopatch.cli.doctor.network import Means
+from kruise_autopatch.cli.doctor.proxies import Proxy, proxy_for
+from kruise_autopatch.cli.doctor.sockets import Endpoint, endpoint, within
 
 # Bytes; a list of one sandbox is far smaller.
 _LARGEST_ANSWER = 1 << 20
@@ -32,7 +34,7 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: str
-    certificate: Mapping[str, Any] | None = None
+    certificate: Certificate | None = None
 
     @property
     def is_page(self) -> bool:
@@ -75,40 +77,40 @@ class Client:
     :param hide: takes secrets out of an answer
     """
 
-    def __init__(
-        self,
-        environment: Mapping[str, str],
-        timeout: float,
-        e2b: str | None,
-        hide: Callable[[str], str],
-    ) -> None:
-        self.environment = environment
-        self.timeout = timeout
-        self.key = environment.get("E2B_API_KEY", "").strip()
-        self._e2b = e2b
+    def __init__(self, means: Means, hide: Callable[[str], str]) -> None:
+        self.means = means
+        self.key = means.environment.get("E2B_API_KEY", "").strip()
         self._hide = hide
 
-    def proxy_for(self, to: Endpoint) -> str | None:
-        """The URL of the proxy on the way to an endpoint."""
-        return proxy_for(to, self._e2b)
+    def proxy_for(self, to: Endpoint) -> Proxy | None:
+        """The proxy on the way to an endpoint, if there is one."""
+        environment, _, e2b = self.means
+        return proxy_for(environment, to.scheme, to.host, e2b)
 
     @property
     def can_send_key(self) -> bool:
         """Whether the key can be part of a header; the error of http.client would quote it."""
         return self.key.isascii() and self.key.isprintable()
 
-    def get(self, url: str) -> Answer:
-        """The answer to a GET. Raises one of :data:`NO_ANSWER`."""
-        return within(self.timeout, lambda: self._get(url))
+    def get(self, url: str, *, with_key: bool) -> Answer:
+        """The answer to a GET. Raises one of :data:`NO_ANSWER`.
 
-    def _get(self, url: str) -> Answer:
+        :param with_key: only for what the SDK itself would send its key to
+        """
+        return within(self.means.timeout, lambda: self._get(url, with_key))
+
+    def _get(self, url: str, with_key: bool) -> Answer:
         to = endpoint(url)
         assert to is not None
         connection, target, headers = self._prepared(url, to)
+        if with_key and self.key:
+            headers["X-API-KEY"] = self.key
         try:
             connection.connect()
             secured = connection.sock if isinstance(connection.sock, ssl.SSLSocket) else None
-            certificate = secured.getpeercert() if secured else None
+            certificate = Certificate.of(secured) if secured else None
+            if certificate and is_refused(certificate, self.means.e2b):
+                raise RefusedBySDK(certificate)
             # http.client refuses what no header can carry, before it sends anything.
             connection.request("GET", target, headers=headers)
             response = connection.getresponse()
@@ -125,22 +127,21 @@ class Client:
         parts = urlsplit(url)
         target = url[len(f"{parts.scheme}://{parts.netloc}") :]
         headers = {"Accept": "application/json", "User-Agent": "kruise-autopatch doctor"}
-        if self.key:
-            headers["X-API-KEY"] = self.key
         proxy = self.proxy_for(to)
-        through = endpoint(proxy) if proxy else None
-        at = through or to
+        through = endpoint(proxy.url) if proxy else None
+        at, timeout = through or to, self.means.timeout
         if to.scheme == "https":
-            context = verifying_context(self.environment)
+            context = verifying_context(self.means.environment, self.means.e2b)
             secured = http.client.HTTPSConnection(
-                at.host, at.port, timeout=self.timeout, context=context
+                at.host, at.port, timeout=timeout, context=context
             )
-            if through and proxy:
-                secured.set_tunnel(to.host, to.port, _proxy_headers(proxy))
+            if proxy:
+                secured.set_tunnel(to.host, to.port, _proxy_headers(proxy.url))
             return secured, target, headers
-        plain = http.client.HTTPConnection(at.host, at.port, timeout=self.timeout)
-        if through and proxy:
-            return plain, url, {**headers, **_proxy_headers(proxy), "Host": parts.netloc}
+        plain = http.client.HTTPConnection(at.host, at.port, timeout=timeout)
+        if proxy:
+            headers.update({**_proxy_headers(proxy.url), "Host": parts.netloc.rpartition("@")[2]})
+            return plain, url, headers
         return plain, target, headers
 
 

@@ -68,6 +68,9 @@ def _package(name: str, package: Mapping[str, Any]) -> Finding:
         return found(check, "sdk-broken", release=release, reason=package["error"])
     if package["refusal"]:
         return found(check, "sdk-incompatible", **package["refusal"], details=details)
+    if package["tolerated"]:
+        code = "sdk-partly-patched" if package["points"] else "sdk-left-native"
+        return found(check, code, **package["tolerated"], details=details)
     if package["failure"]:
         reason = package["failure"]
         return found(check, "sdk-not-patched", release=release, reason=reason, details=details)
@@ -82,6 +85,11 @@ def _package(name: str, package: Mapping[str, Any]) -> Finding:
     return found(check, code, release=release, counted=counted, newest=newest, details=details)
 
 
+def _could_be_imported(package: Mapping[str, Any] | None) -> bool:
+    """Whether it is not for the package itself that there is no client."""
+    return package is not None and not any(package[key] for key in ("error", "refusal", "failure"))
+
+
 # What a client's URLs are of.
 _URLS = {"api": "the API", "sandbox": "files and commands", "host": "port 3000"}
 
@@ -90,12 +98,15 @@ def _urls(report: Mapping[str, Any]) -> Iterator[Finding]:
     native, private = report["native"], report["private"]
     if "error" in private:
         yield found("urls", "client-fails", reason=private["error"])
-    elif not private and "e2b" in report["packages"]:
+    elif not private and _could_be_imported(report["packages"].get("e2b")):
         yield found("urls", "client-waits-for-variables")
-    if "api" not in private:
-        return
+    failures = private.get("failures", {})
     for key, what in _URLS.items():
-        before, after = native.get(key), private[key]
+        before, after = native.get(key), private.get(key)
+        if key in failures:
+            yield found(f"url:{key}", "url-fails", what=what, reason=failures[key])
+        if after is None:
+            continue
         code = "url-private"
         if before == after:
             explicit = key == "api" and parse_api_url(after)

@@ -11,8 +11,6 @@ from kruise_autopatch.api_keys import decode_api_key, encode_api_key
 from kruise_autopatch.cli.doctor.findings import Finding, found
 from kruise_autopatch.errors import ConfigurationError
 
-_FALSE = ("", "0", "false")
-
 # Kubernetes sets these for a Service whose name begins with kruise-e2b or e2b.
 _SERVICE_LINK = re.compile(
     r"\w+_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_\w+)?)?)"
@@ -103,7 +101,8 @@ def _explicit_url(variable: variables.Variable, value: str) -> Iterator[Finding]
 
 
 def _debug_mode(variable: variables.Variable, value: str) -> Iterator[Finding]:
-    if value.lower() not in _FALSE:
+    # Any other word leaves it off.
+    if value.lower() == "true":
         yield found(_id(variable.name), "debug-mode", value=value)
 
 
