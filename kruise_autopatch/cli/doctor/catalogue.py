@@ -54,9 +54,14 @@ START_UP: Mapping[str, Kind] = {
         "VIRTUAL_ENV is {active}, but this interpreter belongs to {prefix}",
         _WITH_ITS_INTERPRETER,
     ),
-    "package-installed": Kind("ok", "kruise_autopatch is installed in {root}"),
+    "package-installed": Kind("ok", "kruise-autopatch {release} is installed in {root}"),
     "package-elsewhere": Kind(
-        "ok", "kruise_autopatch is in {root}; this interpreter's site-packages: {listed}"
+        "ok", "kruise-autopatch {release} is in {root}; this interpreter's site-packages: {listed}"
+    ),
+    "package-twice": Kind(
+        "note",
+        "another kruise-autopatch, {release}, is in {root}; it is not the one that is imported",
+        "uninstall the one that is not wanted.",
     ),
     "start-up-file-intact": Kind("ok", "{path} is there, as it was shipped"),
     "start-up-file-changed": Kind(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import re
 import site
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +16,13 @@ from kruise_autopatch.cli.doctor.child import ChildFailed, ask, last_line, packa
 from kruise_autopatch.cli.doctor.findings import Finding, found
 from kruise_autopatch.cli.run import INJECTED
 
-START_UP_FILE = "kruise_autopatch.pth"
+if sys.version_info >= (3, 10):
+    from importlib import metadata
+else:
+    import importlib_metadata as metadata
+
+_PACKAGE = "kruise_autopatch"
+START_UP_FILE = f"{_PACKAGE}.pth"
 # What is shipped, to the byte.
 START_UP_LINE = (
     'import os; os.environ.get("KRUISE_E2B_PATCH") and __import__("kruise_autopatch").start()\n'
@@ -28,8 +36,8 @@ def check(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield from _check_interpreter(environment)
     directories = site_directories()
     root = package_root()
-    yield _describe_packages(root, directories)
-
+    yield _describe_package(root, directories)
+    yield from _other_copies(root, directories)
     yield from _check_file(directories, root)
     yield _check_hook(environment, root, directories)
 
@@ -48,11 +56,36 @@ def _check_interpreter(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield found(check, code, active=active, prefix=sys.prefix)
 
 
-def _describe_packages(root: str, directories: Sequence[str]) -> Finding:
+def _describe_package(root: str, directories: Sequence[str]) -> Finding:
     is_there = any(_same(root, directory) for directory in directories)
     code = "package-installed" if is_there else "package-elsewhere"
     listed = ", ".join(directories) or "none"
-    return found("site-packages", code, root=root, listed=listed, details=directories)
+    return _found_copy("site-packages", code, root, listed=listed)
+
+
+def _other_copies(root: str, directories: Sequence[str]) -> Iterator[Finding]:
+    """Copies of this package that are hidden by the one that runs."""
+    for directory in dict.fromkeys(map(os.path.realpath, filter(None, [*sys.path, *directories]))):
+        is_other = not _same(directory, root)
+        if is_other and os.path.isfile(os.path.join(directory, _PACKAGE, "__init__.py")):
+            yield _found_copy("site-packages:other", "package-twice", directory)
+
+
+def _found_copy(check: str, code: str, root: str, **facts: str) -> Finding:
+    release = _release_in(root) or "(release unknown)"
+    details = [f"kruise-autopatch {release}: {root}"]
+    return found(check, code, release=release, root=root, **facts, details=details)
+
+
+def _release_in(root: str) -> str | None:
+    """The release of a copy, as its own file says, even of one by hand; else its metadata."""
+    with contextlib.suppress(OSError):
+        text = Path(root, _PACKAGE, "_version.py").read_text("utf-8", "replace")
+        written = re.search(r'^__version__ = "(.+)"', text, re.MULTILINE)
+        if written:
+            return written[1]
+    installed = metadata.distributions(name="kruise-autopatch", path=[root])
+    return next((each.version for each in installed), None)
 
 
 def site_directories() -> list[str]:
