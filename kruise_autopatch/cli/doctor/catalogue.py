@@ -131,6 +131,12 @@ VARIABLES: Mapping[str, Kind] = {
         "{shown}: off, the SDK stays native",
         "set {name}=1 before the interpreter starts; in a shell, export it.",
     ),
+    "switched-on-too-late": Kind(
+        "problem",
+        "{shown}: off, the SDK stays native; {path} switches it on, but a program reads that file"
+        " only after Python has started",
+        "start the program with kruise-autopatch run --env-file {path} -- PROGRAM.",
+    ),
     "setting": Kind("ok", "{shown} ({meaning})"),
     "setting-by-default": Kind("ok", "{shown}, so {default} ({meaning})"),
     "variable-unusable": Kind("problem", "{problem}", "{advice}"),

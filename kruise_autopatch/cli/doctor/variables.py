@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from kruise_autopatch import protocol, settings, variables
 from kruise_autopatch.api_keys import decode_api_key, encode_api_key
@@ -40,10 +41,32 @@ def check(environment: Environment) -> Iterator[Finding]:
 def _check_ours(environment: Environment, variable: settings.Variable) -> Finding:
     check, shown = _id(variable.name), _shown(environment, variable.name)
     if variable is settings.PATCH:
-        code = "switched-on" if settings.is_enabled(environment) else "switched-off"
-        return found(check, code, shown=shown, name=variable.name)
+        if settings.is_enabled(environment):
+            return found(check, "switched-on", shown=shown)
+        late = None if variable.name in environment else env_file(Path.cwd())
+        code = "switched-off" if late is None else "switched-on-too-late"
+        return found(check, code, shown=shown, name=variable.name, path=late)
     code = "setting" if environment.get(variable.name) else "setting-by-default"
     return found(check, code, shown=shown, default=variable.default, meaning=variable.meaning)
+
+
+def env_file(directory: Path) -> Path | None:
+    """The ``.env`` file that a program in this directory would read, if it switches us on.
+
+    python-dotenv looks in the directories above, too, and takes the first file.
+    """
+    for each in (directory, *directory.parents):
+        path = each / ".env"
+        try:
+            text = path.read_text("utf-8", "replace")
+        except OSError:
+            continue
+        return path if _SWITCH.search(text) else None
+    return None
+
+
+# Only whether it is there: what it is worth is for the program's reader to say.
+_SWITCH = re.compile(rf"^[ \t]*(?:export[ \t]+)?{settings.PATCH.name}[ \t]*=", re.MULTILINE)
 
 
 def _unusable(environment: Environment, variable: settings.Variable) -> Finding | None:
