@@ -66,7 +66,7 @@ def _network(client: Client, api_url: str, package: SDK) -> Iterator[Finding]:
     if sandboxes is not None and sandboxes != at:
         way = list(_reach(client, sandboxes, package.sandbox_url, _SANDBOX_VARIABLES))
         yield from way
-    if _is_open(way):
+    if _is_open(way) and listed.sandboxes is not None:
         yield from data_plane.check(client, package.sandbox_url, listed.sandboxes)
 
 

@@ -21,8 +21,8 @@ class Listed(NamedTuple):
     """What the API was found to say."""
 
     findings: Sequence[Finding]
-    # Of the first request, if it was answered with a list of sandboxes.
-    sandboxes: Sequence[Any] = ()
+    # None if the answer was no list of sandboxes.
+    sandboxes: Sequence[Any] | None = None
 
 
 def check(client: Client, api: Endpoint, api_url: str, *, is_on: bool) -> Listed:
