@@ -15,7 +15,7 @@ import kruise_autopatch.settings as settings
 import kruise_autopatch.start_up.gates as gates
 import kruise_autopatch.versions as versions
 from kruise_autopatch import PACKAGES
-from kruise_autopatch.errors import IncompatibleSDKError
+from kruise_autopatch.errors import IncompatibleSDKError, IncompatibleSDKWarning
 from kruise_autopatch.patches import points_for
 from kruise_autopatch.patches.engine import PatchSet, UnusablePoint, resolve
 from kruise_autopatch.settings import Settings
@@ -124,7 +124,10 @@ def decide(chosen: Settings | None, source: str | None) -> tuple[Settings | None
 
 def _patch_package(package: str, chosen: Settings) -> None:
     if package == "e2b" and versions.is_too_old(versions.of_e2b()):
-        _report(f"e2b {versions.of_e2b()} is too old: e2b 2.8.0 or newer is needed", chosen)
+        too_old = (
+            f"e2b {versions.of_e2b()} is too old: e2b {versions.OLDEST['e2b']} or newer is needed"
+        )
+        _report(package, too_old, chosen)
         return
     points = points_for(package, partial(_before_client, chosen))
     resolution = resolve(points, gates.native)
@@ -134,23 +137,31 @@ def _patch_package(package: str, chosen: Settings) -> None:
         with _lock:
             try:
                 changed = _patches.apply(resolution)
-            except UnusablePoint as problem:
-                problems = [*problems, problem]
+            except UnusablePoint as unusable:
+                problems = [*problems, unusable]
     if problems:
         found = f"{package} {versions.installed(package) or '(version unknown)'}"
         reasons = "; ".join(map(str, problems))
-        _report(f"{found} cannot be fully patched: {reasons}", chosen, problems[0].__cause__)
+        problem = f"{found} cannot be fully patched: {reasons}"
+        _report(package, problem, chosen, problems[0].__cause__)
     if changed:
         log.patched(package, resolution.states)
 
 
-def _report(problem: str, chosen: Settings, cause: BaseException | None = None) -> None:
+def _report(
+    package: str, problem: str, chosen: Settings, cause: BaseException | None = None
+) -> None:
     """Fail closed with an error, or warn where the user asked for that."""
+    supported = f"{versions.OLDEST[package]} to {versions.NEWEST_PROVED[package]}"
+    advice = (
+        f"Install a release of {package.replace('_', '-')} that kruise-autopatch supports,"
+        f" {supported}, or upgrade kruise-autopatch."
+    )
     if not chosen.strict:
-        warnings.warn(f"kruise-autopatch: {problem}.", RuntimeWarning, stacklevel=2)
+        warnings.warn(IncompatibleSDKWarning(problem, advice), stacklevel=2)
         return
     raise IncompatibleSDKError(
-        f"{problem}. Install a release that kruise-autopatch supports, or upgrade"
-        " kruise-autopatch. KRUISE_E2B_STRICT=0 turns this error into a warning; without"
-        " KRUISE_E2B_PATCH and patch_e2b the SDK stays native."
+        problem,
+        f"{advice} KRUISE_E2B_STRICT=0 turns this error into a warning; without"
+        " KRUISE_E2B_PATCH and patch_e2b the SDK stays native.",
     ) from cause

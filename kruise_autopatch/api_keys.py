@@ -19,7 +19,7 @@ _ENCODED = re.compile(rf"{_PREFIX}([0-9a-f]{{8}})((?:[0-9a-f]{{2}})*)([0-9a-f]{{
 def encode_api_key(key: str) -> str:
     """The encoded form of an API key of OpenKruise Agents."""
     if not key:
-        raise ConfigurationError("An empty API key cannot be encoded.")
+        raise ConfigurationError("An empty API key cannot be encoded")
     raw = key.encode()
     return f"{_PREFIX}{len(raw):08x}{raw.hex()}{_checksum(raw)}"
 
@@ -33,20 +33,20 @@ def decode_api_key(encoded: str) -> str:
     if found is None:
         raise ConfigurationError(
             f"This is not an encoded API key: one begins with {_PREFIX} and goes on in lower-case"
-            " hexadecimal digits."
+            " hexadecimal digits"
         )
     length, raw = int(found[1], 16), bytes.fromhex(found[2])
     if length != len(raw) or not raw:
         raise ConfigurationError(
-            f"The encoded API key says that its key has {length} bytes, but holds {len(raw)};"
-            " copy it in full."
+            f"The encoded API key says that its key has {length} bytes, but holds {len(raw)}",
+            "copy it in full.",
         )
     if found[3] != _checksum(raw):
-        raise ConfigurationError("The encoded API key has a wrong checksum; copy it again.")
+        raise ConfigurationError("The encoded API key has a wrong checksum", "copy it again.")
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        raise ConfigurationError("The encoded API key does not hold text.") from None
+        raise ConfigurationError("The encoded API key does not hold text") from None
 
 
 def _checksum(raw: bytes) -> str:

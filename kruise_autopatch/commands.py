@@ -12,8 +12,22 @@ import kruise_autopatch.log as log
 import kruise_autopatch.settings as settings
 import kruise_autopatch.start_up as start_up
 import kruise_autopatch.start_up.gates as gates
-from kruise_autopatch import PACKAGES
+from kruise_autopatch import OFF, PACKAGES
 from kruise_autopatch.settings import Settings
+
+# Why it is off although KRUISE_E2B_PATCH is on by now.
+_TOO_LATE = (
+    "KRUISE_E2B_PATCH is set now, but was not when Python started. Set it before, as"
+    " kruise-autopatch run --env-file does with a .env file, or call patch_e2b()"
+)
+_NO_HOOK = (
+    "KRUISE_E2B_PATCH was set when Python started, but the hook did not run. The doctor says why:"
+    " python -m kruise_autopatch doctor"
+)
+_UNKNOWN = (
+    "KRUISE_E2B_PATCH is set now, but was not when Python started, or the hook did not run. Set it"
+    " before, call patch_e2b(), or ask the doctor: python -m kruise_autopatch doctor"
+)
 
 
 class PointState(NamedTuple):
@@ -35,10 +49,12 @@ class Status(NamedTuple):
     sdk_imported: bool
     # The packages that were imported past the import hook: patched when a client is built next.
     unpatched: Sequence[str] = ()
+    # Why it is off although KRUISE_E2B_PATCH is on by now, and what to do; None if that is not so.
+    hint: str | None = None
 
     def __str__(self) -> str:
         if not self.enabled:
-            return "kruise-autopatch: off"
+            return f"kruise-autopatch: off{f'; {self.hint}' if self.hint else ''}"
         if not self.patches:
             waiting = "the imported e2b is not patched" if self.sdk_imported else "waiting for e2b"
             return f"kruise-autopatch: on, {waiting}"
@@ -105,4 +121,27 @@ def status() -> Status:
     source = state.source if enabled else None
     patches = tuple(PointState(*point) for point in state.points.items())
     unpatched = tuple(name for name in state.unattended if enabled)
-    return Status(enabled, source, state.settings, patches, "e2b" in sys.modules, unpatched)
+    hint = _hint() if state.source == "environment" and not enabled else None
+    return Status(enabled, source, state.settings, patches, "e2b" in sys.modules, unpatched, hint)
+
+
+def _hint() -> str | None:
+    """Why the hook has not run, if KRUISE_E2B_PATCH is on by now.
+
+    Asked for here alone: to remember at start-up what it was would cost every program something.
+    """
+    if _is_off(os.environ.get(settings.PATCH.name, "")):
+        return None
+    try:
+        # The variables that the kernel gave this process.
+        with open("/proc/self/environ", "rb") as file:
+            variables = file.read().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return _UNKNOWN
+    prefix = f"{settings.PATCH.name}="
+    value = next((each[len(prefix) :] for each in variables if each.startswith(prefix)), "")
+    return _TOO_LATE if _is_off(value) else _NO_HOOK
+
+
+def _is_off(value: str) -> bool:
+    return value.strip().lower() in OFF

@@ -1,20 +1,43 @@
-"""The errors of this package. Each message says what was wrong, what was found, what to do."""
+"""The errors of this package: what was wrong and what was found, then what to do about it."""
+
+from typing import Any, Optional
 
 
 class KruiseAutopatchError(Exception):
-    """Base of every error that this package raises."""
+    """Base of every error that this package raises.
 
-    def __init__(self, problem: str, advice: str = "") -> None:
-        super().__init__(f"{problem}; {advice}" if advice else problem)
+    :ivar problem: what was wrong, without a full stop
+    :ivar advice: what to do, one sentence or more; ``None`` if there is nothing to be done
+    """
+
+    def __init__(self, problem: str, advice: Optional[str] = None, **details: Any) -> None:
+        """
+        :param advice: read as a clause after ``problem``, or, with a capital, as a sentence
+        :param details: what a second base takes, such as the ``name`` of an ``ImportError``
+        """
         self.problem = problem
         self.advice = advice
+        super().__init__(_in_one(problem, advice), **details)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        reduced = super().__reduce__()
+        assert isinstance(reduced, tuple)
+        return (reduced[0], (self.problem, self.advice), *reduced[2:])
 
 
 class ConfigurationError(KruiseAutopatchError, ValueError):
     """An environment variable or an argument cannot be used as it is written."""
 
 
-class IncompatibleSDKError(KruiseAutopatchError, ImportError):
+class SandboxAddressError(KruiseAutopatchError, ValueError):
+    """A sandbox's id or a port cannot be part of a private URL."""
+
+
+class CannotPatchError(KruiseAutopatchError, ImportError):
+    """The SDK cannot be patched here: it was not imported, or the client was not built."""
+
+
+class IncompatibleSDKError(CannotPatchError):
     """The installed SDK lacks something that must be patched: it was not imported."""
 
 
@@ -22,8 +45,13 @@ class UnpatchedClientError(KruiseAutopatchError):
     """A client of the SDK was built past the patches: its route is unknown, nothing was sent."""
 
 
-class BrokenInstallationError(KruiseAutopatchError, ImportError):
-    """Something that this package needs is missing or damaged."""
+class IncompatibleSDKWarning(RuntimeWarning):
+    """As :class:`IncompatibleSDKError`, where the user wants no error (``KRUISE_E2B_STRICT=0``)."""
+
+    def __init__(self, problem: str, advice: str) -> None:
+        self.problem = problem
+        self.advice = advice
+        super().__init__(f"kruise-autopatch: {problem}.")
 
 
 class TrafficAccessTokenError(KruiseAutopatchError):
@@ -32,3 +60,9 @@ class TrafficAccessTokenError(KruiseAutopatchError):
 
 class TrafficAccessTokenExpired(TrafficAccessTokenError):
     """The traffic access token has expired and could not be renewed: the request was not sent."""
+
+
+def _in_one(problem: str, advice: Optional[str]) -> str:
+    if advice is None:
+        return f"{problem}."
+    return f"{problem}{'. ' if advice[:1].isupper() else '; '}{advice}"

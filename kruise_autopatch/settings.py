@@ -111,7 +111,7 @@ def checked_domain(text: str, source: str, what: str = "") -> str:
     except protocol.InvalidDomain as reason:
         shown = repr(protocol.without_secrets(text))
         found = f"{source}: {what}{shown}" if what else f"{source}={shown}"
-        raise ConfigurationError(f"{found} {reason}.") from None
+        raise ConfigurationError(f"{found} {reason.problem}", f"{reason.advice}.") from None
 
 
 def _switch(environment: Mapping[str, str], variable: Variable, *, default: bool) -> bool:
@@ -124,8 +124,9 @@ def _switch(environment: Mapping[str, str], variable: Variable, *, default: bool
     if word in OFF:
         return False
     raise ConfigurationError(
-        f"{variable.name}={text!r} is not a switch; write one of 1, true, yes, on to enable or"
-        " 0, false, no, off to disable, or leave it unset."
+        f"{variable.name}={text!r} is not a switch",
+        "write one of 1, true, yes, on to enable or 0, false, no, off to disable, or leave it"
+        " unset.",
     )
 
 
@@ -137,7 +138,8 @@ def _sandbox_domain(environment: Mapping[str, str]) -> Optional[str]:
     if protocol.is_public(domain):
         raise ConfigurationError(
             f"{SANDBOX_DOMAIN.name}={text!r} is E2B's public cloud, which does not speak the"
-            " private protocol; write the host of your sandbox-manager or gateway."
+            " private protocol",
+            "write the host of your sandbox-manager or gateway.",
         )
     return domain
 
@@ -150,5 +152,5 @@ def _log_level(environment: Mapping[str, str]) -> Optional[str]:
     if level in OFF:
         return None
     raise ConfigurationError(
-        f"{LOG.name}={text!r} is not a level; write info or debug, or leave it unset."
+        f"{LOG.name}={text!r} is not a level", "write info or debug, or leave it unset."
     )

@@ -68,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 
     run = add("run", _run, "start a program with the hook, where no .pth file is processed")
     run.usage = (
-        "kruise-autopatch run [-h] [--https | --no-https] [--domain DOMAIN] [--] PROGRAM ..."
+        "kruise-autopatch run [-h] [--https | --no-https] [--domain DOMAIN] [--env-file FILE]"
+        " [--] PROGRAM ..."
     )
     run.add_argument(
         "--https",
@@ -76,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         help="sets KRUISE_E2B_HTTPS to 1 or 0",
     )
     run.add_argument("--domain", help="sets E2B_DOMAIN")
+    run.add_argument(
+        "--env-file",
+        metavar="FILE",
+        help="sets what a .env file has and the environment has not",
+    )
     run.add_argument(
         "program", nargs=argparse.REMAINDER, metavar="PROGRAM", help="and its arguments"
     )
@@ -137,7 +143,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from kruise_autopatch.cli import run
+    from kruise_autopatch.cli import env_file, run
 
     # A -- after the program's name is the program's own.
     command = [*options.program, *(options.rest if options.program else options.rest[1:])]
@@ -148,7 +154,8 @@ def _run(options: argparse.Namespace) -> int:
     if command[0].startswith("-") and not options.rest:
         options.parser.error(f"unrecognized arguments: {command[0]}")
     try:
-        variables = run.environment(os.environ, https=options.https, domain=options.domain)
+        inherited = env_file.added(os.environ, options.env_file)
+        variables = run.environment(inherited, https=options.https, domain=options.domain)
     except ConfigurationError as error:
         options.parser.error(str(error))
     try:

@@ -12,13 +12,13 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any, Literal, Union
 
-from kruise_autopatch.errors import BrokenInstallationError
+from kruise_autopatch.errors import CannotPatchError
 
 try:
     from wrapt import BoundFunctionWrapper, FunctionWrapper, PartialCallableObjectProxy
     from wrapt import ObjectProxy as ObjectProxy
 except Exception as error:
-    raise BrokenInstallationError(
+    raise CannotPatchError(
         f"kruise-autopatch needs wrapt, which cannot be imported ({error})",
         "run pip install --force-reinstall kruise-autopatch wrapt, or switch it off.",
     ) from error

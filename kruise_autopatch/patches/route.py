@@ -10,10 +10,12 @@ import kruise_autopatch.protocol as protocol
 from kruise_autopatch.errors import ConfigurationError
 from kruise_autopatch.settings import FROM_SERVER, SANDBOX_DOMAIN, Settings, checked_domain
 
+# The problem, and the advice.
 NO_DOMAIN = (
     "kruise-autopatch is on (KRUISE_E2B_PATCH or patch_e2b), but no domain is set; nothing was"
-    " sent. Set E2B_DOMAIN to the host of your sandbox-manager, for example"
-    " sandbox-manager.sandbox-system.svc.cluster.local, or pass domain=."
+    " sent",
+    "Set E2B_DOMAIN to the host of your sandbox-manager, for example"
+    " sandbox-manager.sandbox-system.svc.cluster.local, or pass domain=.",
 )
 
 _ONLY_THE_API = (
@@ -71,7 +73,7 @@ class Route(NamedTuple):
         if self.sandbox_domain and self.sandbox_domain != FROM_SERVER:
             return self.sandbox_domain
         if self.authority is None:
-            raise ConfigurationError(NO_DOMAIN)
+            raise ConfigurationError(*NO_DOMAIN)
         return self.authority
 
     def sandbox_host(self, sandbox_id: str, server_domain: Optional[str], port: int) -> str:
@@ -79,8 +81,8 @@ class Route(NamedTuple):
         authority = self.sandbox_authority(server_domain)
         try:
             return protocol.sandbox_host(authority, sandbox_id, port)
-        except ValueError as reason:
-            raise ConfigurationError(f"{reason}.") from None
+        except protocol.InvalidSandbox as reason:
+            raise ConfigurationError(reason.problem, f"{reason.advice}.") from None
 
     def sandbox_url(self, sandbox_id: str, server_domain: Optional[str], port: int) -> str:
         """See :func:`protocol.sandbox_url`."""
@@ -115,8 +117,9 @@ def choose(settings: Settings, explicit: Explicit) -> Optional[Route]:
     if explicit.api_url and explicit.sandbox_url:
         return Route(settings.scheme, None, settings.sandbox_domain)
     if explicit.api_url:
-        raise ConfigurationError(f"{NO_DOMAIN} {_ONLY_THE_API}")
-    raise ConfigurationError(NO_DOMAIN)
+        problem, advice = NO_DOMAIN
+        raise ConfigurationError(problem, f"{advice} {_ONLY_THE_API}")
+    raise ConfigurationError(*NO_DOMAIN)
 
 
 def _names(private: tuple[str, str], authority: str) -> bool:
@@ -146,6 +149,7 @@ def _server_domain(text: str) -> str:
     if protocol.is_public(authority):
         raise ConfigurationError(
             f"{source}={text!r} is E2B's public cloud, so no traffic was sent to it; the sandbox"
-            f" ends with its timeout. Unset {SANDBOX_DOMAIN.name} to use the client's own domain."
+            " ends with its timeout",
+            f"Unset {SANDBOX_DOMAIN.name} to use the client's own domain.",
         )
     return authority

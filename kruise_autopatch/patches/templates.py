@@ -16,7 +16,7 @@ _BUILD_METHODS = ("build", "build_in_background", "get_build_status")
 def _require_domain(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     given = bind(wrapped, instance, args, kwargs)
     if not any((given.get("domain"), os.environ.get("E2B_DOMAIN"), os.environ.get("E2B_API_URL"))):
-        raise ConfigurationError(NO_DOMAIN)
+        raise ConfigurationError(*NO_DOMAIN)
     return wrapped(*args, **kwargs)
 
 

@@ -13,11 +13,15 @@ from typing import Any, Optional
 from urllib.parse import urlsplit, urlunsplit
 
 from kruise_autopatch.protocol.authorities import InvalidDomain as InvalidDomain
+from kruise_autopatch.protocol.authorities import Unusable as Unusable
 from kruise_autopatch.protocol.authorities import is_public as is_public
 from kruise_autopatch.protocol.authorities import parse_authority as parse_authority
 from kruise_autopatch.protocol.authorities import same as same
 from kruise_autopatch.protocol.authorities import split_port as split_port
 from kruise_autopatch.protocol.authorities import without_secrets as without_secrets
+
+# Where sandbox-manager and sandbox-gateway listen, in every way of installing them.
+PORT = 7788
 
 PREFIX = "/kruise"
 API_PATH = f"{PREFIX}/api"
@@ -25,6 +29,11 @@ API_PATH = f"{PREFIX}/api"
 # Seconds. sandbox-manager refuses a connect without a positive timeout; the SDK's v2 route
 # documents 300 as the value of one that is left out.
 DEFAULT_CONNECT_TIMEOUT = 300
+
+
+class InvalidSandbox(Unusable):
+    """The id of a sandbox, or a port of it, to which no private URL leads."""
+
 
 # --- control plane -------------------------------------------------------------------------
 
@@ -69,22 +78,26 @@ def v1_request(request: dict[str, Any]) -> dict[str, Any]:
 def sandbox_host(authority: str, sandbox_id: str, port: int) -> str:
     """What stands in for a sandbox's host name: append a path, or nothing, but no query.
 
-    Raises ``ValueError`` for an id or a port that no server has, and that might change the shape
-    of the path, or where it leads.
+    Raises :class:`InvalidSandbox` for an id or a port that no server has, and that might change the
+    shape of the path, or where it leads.
     """
     if not _is_segment(sandbox_id):
-        raise ValueError(
-            f"sandbox id {sandbox_id!r} is none that a server makes: write letters, digits and"
-            " . _ ~ -, beginning with a letter, a digit or _"
+        raise InvalidSandbox(
+            f"sandbox id {sandbox_id!r} is none that a server makes: letters, digits and . _ ~ -,"
+            " beginning with a letter, a digit or _",
+            "look where it comes from",
         )
     # sandbox-manager and the gateway compare no more than these letters.
     if sandbox_id.startswith("api"):
-        raise ValueError(
+        raise InvalidSandbox(
             f"sandbox id {sandbox_id!r} begins with 'api', and the server takes every path below"
-            f" {API_PATH} for its API: use a namespace, or a prefix of short ids, that does not"
+            f" {API_PATH} for its API",
+            "use a namespace, or a prefix of short ids, that does not",
         )
     if not 0 < int(port) < 65536:
-        raise ValueError(f"port {port!r} is not a port number from 1 to 65535")
+        raise InvalidSandbox(
+            f"port {port!r} is not a port number", "write a number from 1 to 65535"
+        )
     return f"{authority}{PREFIX}/{sandbox_id}/{int(port)}"
 
 

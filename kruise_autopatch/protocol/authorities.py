@@ -19,9 +19,24 @@ PUBLIC_DOMAINS = (
 # The port that a scheme means where none is written (RFC 9110, section 4.2).
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
+# Which some readers of env files take for a part of the value.
+_QUOTES = "\"'"
 
-class InvalidDomain(ValueError):
-    """A text that is not an authority; the message says why and what to write instead."""
+
+class Unusable(ValueError):
+    """Something that cannot be part of a private URL: what is wrong, and what to do about it.
+
+    Whoever knows where it comes from says so in an error of its own.
+    """
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"{problem}; {advice}")
+        self.problem = problem
+        self.advice = advice
+
+
+class InvalidDomain(Unusable):
+    """A text that is not an authority: why, and what to write instead."""
 
 
 def parse_authority(text: str) -> str:
@@ -29,25 +44,31 @@ def parse_authority(text: str) -> str:
 
     Raises :class:`InvalidDomain` otherwise, with the reason and a correction.
     """
+    unquoted = text.strip(_QUOTES)
+    if unquoted != text:
+        raise InvalidDomain(
+            "has quotation marks around it", f"write the host without them{_such_as(unquoted)}"
+        )
     if "://" in text:
         bare = text.split("://", 1)[1].split("/", 1)[0].strip()
-        raise InvalidDomain(f"has a scheme; write only the host{_such_as(bare)}")
+        raise InvalidDomain("has a scheme", f"write only the host{_such_as(bare)}")
     if any(character.isspace() for character in text):
         bare = "".join(text.split())
         kind = "a line break" if any(c in "\r\n" for c in text) else "a space"
-        raise InvalidDomain(f"contains {kind}; write the host without it{_such_as(bare)}")
+        raise InvalidDomain(f"contains {kind}", f"write the host without it{_such_as(bare)}")
     for mark, meaning in (("/", "a path"), ("?", "a query"), ("#", "a fragment")):
         if mark in text:
             bare = text.split(mark, 1)[0]
-            raise InvalidDomain(f"has {meaning}; write only the host{_such_as(bare)}")
+            raise InvalidDomain(f"has {meaning}", f"write only the host{_such_as(bare)}")
     if "@" in text:
         bare = text.rsplit("@", 1)[1]
-        raise InvalidDomain(f"has user information; write only the host{_such_as(bare)}")
+        raise InvalidDomain("has user information", f"write only the host{_such_as(bare)}")
 
     host, port = split_port(text)
     if port is not None and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise InvalidDomain(
-            f"has the port {port!r}; write a number from 1 to 65535 after the colon, or none"
+            f"has the port {port!r}",
+            "write a number from 1 to 65535 after the colon, or none",
         )
     if not host.startswith("["):
         _check_labels(host)
@@ -65,12 +86,13 @@ def split_port(text: str) -> tuple[str, Optional[str]]:
     if text.startswith("["):
         address, bracket, rest = text[1:].partition("]")
         if not bracket or not _is_ipv6(address) or (rest and not rest.startswith(":")):
-            raise InvalidDomain("is not an IPv6 address; write it as '[::1]' or '[::1]:8443'")
+            raise InvalidDomain("is not an IPv6 address", "write it as '[::1]' or '[::1]:8443'")
         return f"[{address}]", rest[1:] if rest else None
     if text.count(":") > 1:
         correction = f"[{text}]" if _is_ipv6(text) else "[::1]:8443"
         raise InvalidDomain(
-            f"has more than one colon; write an IPv6 address in brackets, such as {correction!r}"
+            "has more than one colon",
+            f"write an IPv6 address in brackets, such as {correction!r}",
         )
     host, colon, port = text.partition(":")
     return host, port if colon else None
@@ -89,12 +111,12 @@ def _check_labels(host: str) -> None:
     # avoid their search list.
     labels = (host[:-1] if host.endswith(".") else host).split(".")
     if not all(labels):
-        raise InvalidDomain("has an empty label; write a host such as 'sandbox.example.com'")
+        raise InvalidDomain("has an empty label", "write a host such as 'sandbox.example.com'")
     for label in labels:
         if not _is_label(label):
             raise InvalidDomain(
-                f"has the label {label!r}; write letters, digits and hyphens between the dots,"
-                " such as 'sandbox.example.com'"
+                f"has the label {label!r}",
+                "write letters, digits and hyphens between the dots, such as 'sandbox.example.com'",
             )
 
 

@@ -12,6 +12,7 @@ from kruise_autopatch.protocol import (
     API_PATH,
     PREFIX,
     InvalidDomain,
+    InvalidSandbox,
     api_url,
     is_public,
     parse_authority,
@@ -147,7 +148,7 @@ def _is_port(text: str) -> bool:
 def _check_sandbox(authority: str, sandbox_id: str, port: int) -> None:
     try:
         sandbox_host(authority, sandbox_id, port)
-    except ValueError as reason:
+    except InvalidSandbox as reason:
         raise InvalidUrl(f"leads nowhere: {reason}") from None
 
 

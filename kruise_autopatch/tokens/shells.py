@@ -180,8 +180,11 @@ class Keeper:
         raise self._named(TrafficAccessTokenError(f"could not be renewed: {outcome.reason}"))
 
     def _named(self, error: TrafficAccessTokenError) -> TrafficAccessTokenError:
-        text = f"The traffic access token of sandbox {self.sandbox_id} {error}. Nothing was sent."
-        return type(error)(text)
+        problem = (
+            f"The traffic access token of sandbox {self.sandbox_id} {error.problem}. Nothing was"
+            " sent"
+        )
+        return type(error)(problem)
 
     def _judge(self, answer: Answer) -> Token | Failure:
         return reply.judge(answer, self.sandbox_id, self._clock().wall)

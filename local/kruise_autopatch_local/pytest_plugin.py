@@ -17,15 +17,6 @@ import pytest
 if TYPE_CHECKING:
     from . import LocalManager
 
-# Each of them would lead the SDK past the local sandbox-manager.
-_ELSEWHERE = (
-    "E2B_API_URL",
-    "E2B_SANDBOX_URL",
-    "E2B_VOLUME_API_URL",
-    "E2B_DEBUG",
-    "KRUISE_E2B_SANDBOX_DOMAIN",
-)
-
 
 class LocalServer:
     """The local sandbox-manager, as one test sees it."""
@@ -80,7 +71,9 @@ def kruise_autopatch(
 
 
 def _lead_to(server: LocalServer, variables: pytest.MonkeyPatch) -> None:
-    for name in _ELSEWHERE:
+    from kruise_autopatch.variables import LEADING_ELSEWHERE
+
+    for name in LEADING_ELSEWHERE:
         variables.delenv(name, raising=False)
     for name, value in server.environment().items():
         variables.setenv(name, value)

@@ -23,8 +23,13 @@ class Reply(NamedTuple):
 class Answering(Server):
     """Answers every GET, and keeps the paths and headers."""
 
-    def __init__(self, reply: Callable[[str], Reply], tls: ssl.SSLContext | None = None) -> None:
-        super().__init__(_Handler)
+    def __init__(
+        self,
+        reply: Callable[[str], Reply],
+        tls: ssl.SSLContext | None = None,
+        at: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
+        super().__init__(_Handler, at)
         self.reply = reply
         self.requests: list[tuple[str, dict[str, str]]] = []
         if tls is not None:

@@ -118,7 +118,7 @@ ANSWERS = [
     (Reply(400, "The plain HTTP request was sent to HTTPS port"), "KRUISE_E2B_HTTPS=1"),
     (Reply(400, "Client sent an HTTP request to an HTTPS server.\n"), "KRUISE_E2B_HTTPS=1"),
     (Reply(502, "bad gateway"), "no healthy sandbox-manager"),
-    (Reply(503, PAGE.replace("404 Not Found", "503")), "a web page"),
+    (Reply(503, PAGE.replace("404 Not Found", "503")), "no healthy sandbox-manager"),
     (Reply(500, "oops"), "unexpected"),
 ]
 

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from cli import doctoring
 from cli.doctoring import examine
-from kruise_autopatch.cli.doctor import start_up_checks
+from kruise_autopatch.cli.doctor import start_up
 from kruise_autopatch.versions import NEWEST_PROVED
 from support import fresh, sdks
 from support.installations import SITE_PACKAGES, START_UP_FILE, Environment
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+OURS = version("kruise-autopatch")
 
 
 def test_the_doctor_knows_the_start_up_file_to_the_byte() -> None:
-    assert start_up_checks.START_UP_LINE.encode() == (CHECKOUT / START_UP_FILE).read_bytes()
+    assert start_up.START_UP_LINE.encode() == (CHECKOUT / START_UP_FILE).read_bytes()
 
 
 @pytest.mark.parametrize("flags", [(), ("-I",), ("-E",), ("-s",)])
@@ -204,3 +207,46 @@ def test_at_start_up_the_command_line_is_not_imported() -> None:
     )
     on = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "kruise.test"}
     assert fresh.value(code, on) == []
+
+
+# --- copies of this package ----------------------------------------------------------------------
+
+
+def test_the_release_that_runs_is_named() -> None:
+    finding = examine({}, "--offline").findings["site-packages"]
+    assert finding["text"] == f"kruise-autopatch {OURS} is installed in {SITE_PACKAGES}"
+    assert finding["details"] == [f"kruise-autopatch {OURS}: {SITE_PACKAGES}"]
+
+
+def test_each_other_copy_is_named_with_its_release(target: Path, tmp_path: Path) -> None:
+    shutil.copytree(target / "kruise_autopatch", tmp_path / "kruise_autopatch")
+    metadata = tmp_path / "kruise_autopatch-0.0.9.dist-info"
+    metadata.mkdir()
+    text = "Metadata-Version: 2.1\nName: kruise-autopatch\nVersion: 0.0.9\n"
+    (metadata / "METADATA").write_text(text)
+    (tmp_path / "kruise_autopatch" / "_version.py").unlink(missing_ok=True)
+    # The first on the path is the one that is imported.
+    report = examine({"PYTHONPATH": str(tmp_path)}, "--offline")
+    assert f"kruise-autopatch 0.0.9 is in {tmp_path}" in report.line("site-packages")
+    hidden = report.findings["site-packages:other"]
+    assert (hidden["code"], hidden["state"]) == ("package-twice", "note")
+    assert hidden["details"] == [f"kruise-autopatch {OURS}: {SITE_PACKAGES}"]
+
+
+@pytest.mark.parametrize(
+    ("source", "release"),
+    [('"""Doc."""\n\n__version__ = "0.0.8"\n', "0.0.8"), ("", "(release unknown)")],
+)
+def test_a_copy_without_metadata_is_named_all_the_same(
+    source: str, release: str, target: Path, tmp_path: Path
+) -> None:
+    package = tmp_path / "kruise_autopatch"
+    package.mkdir()
+    for name in ("__init__.py", "_version.py"):
+        (package / name).write_text(source)
+    # Behind the one that is imported; before that of the environment.
+    path = os.pathsep.join([str(target), str(tmp_path)])
+    done = doctoring.run(
+        [sys.executable, *doctoring.DOCTOR, "--json", "--offline"], {"PYTHONPATH": path}
+    )
+    assert f"kruise-autopatch {release}: {tmp_path}" in done.stdout

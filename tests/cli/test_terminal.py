@@ -11,6 +11,7 @@ import pytest
 
 from cli.doctoring import DOCTOR
 from kruise_autopatch.cli.doctor import findings
+from kruise_autopatch.cli.doctor.catalogue import KINDS, SECTIONS
 from kruise_autopatch.cli.doctor.findings import Finding
 from kruise_autopatch.cli.doctor.terminal import View
 from support import fresh, pseudo_terminal
@@ -18,8 +19,14 @@ from support import fresh, pseudo_terminal
 ON = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "kruise.test", "E2B_API_KEY": "some-api-key"}
 PROBLEM = {**ON, "KRUISE_E2B_HTTPS": "x"}
 
-GOOD = Finding("interpreter", "ok", "CPython, /bin/python")
-BAD = Finding("variable:E2B_DOMAIN", "problem", "E2B_DOMAIN is unset", "set it to the host.")
+GOOD = Finding("interpreter", "interpreter", "ok", "CPython, /bin/python")
+BAD = Finding(
+    "variable:E2B_DOMAIN",
+    "domain-unset",
+    "problem",
+    "E2B_DOMAIN is unset",
+    "set it to the host.",
+)
 
 
 def in_terminal(variables: dict[str, str], *options: str, columns: int = 80) -> str:
@@ -109,7 +116,9 @@ def test_long_texts_hang_below_their_beginning() -> None:
 
 def test_a_url_stays_in_one_piece() -> None:
     url = "https://sandbox-manager.sandbox-system.svc.cluster.local/kruise/api"
-    assert f"    {url}\n    of it" in shown(Finding("url:api", "ok", f"the API: {url} of it"))
+    assert f"    {url}\n    of it" in shown(
+        Finding("url:api", "url-private", "ok", f"the API: {url} of it")
+    )
 
 
 def test_an_encoding_without_the_marks_gets_words() -> None:
@@ -124,18 +133,10 @@ def test_an_encoding_without_the_marks_gets_words() -> None:
     )
 
 
-def test_every_check_has_a_heading() -> None:
-    for check, heading in [
-        ("hook", "Start-up"),
-        ("kruise_autopatch.pth", "Start-up"),
-        ("variable:E2B_API_KEY", "Variables"),
-        ("sdk", "SDK"),
-        ("sdk:e2b", "SDK"),
-        ("urls", "URLs"),
-        ("url:api", "URLs"),
-        *[(c, "Network") for c in ("network", "dns", "tcp", "tls", "proxy", "api", "reply-domain")],
-    ]:
-        assert shown(GOOD._replace(check=check)).splitlines()[0] == heading
+@pytest.mark.parametrize("code", KINDS)
+def test_every_finding_has_the_heading_of_its_section(code: str) -> None:
+    (heading,) = [heading for heading, kinds in SECTIONS.items() if code in kinds]
+    assert shown(GOOD._replace(code=code)).splitlines()[0] == heading
 
 
 # --- logs ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The messages in the package's source: those of its errors, and those of the doctor's findings.
+"""The messages of the package: those of its errors, in its source, and those of the doctor.
 
 A message is a template: what is filled in when it is raised stands there as an ellipsis.
 """
@@ -6,8 +6,13 @@ A message is a template: what is filled in when it is raised stands there as an 
 from __future__ import annotations
 
 import ast
+import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from kruise_autopatch.cli.doctor.catalogue import KINDS
+from kruise_autopatch.errors import KruiseAutopatchError
 
 PLACEHOLDER = "…"
 
@@ -15,7 +20,9 @@ PLACEHOLDER = "…"
 _CARRIERS = {
     "CannotRun",
     "Failure",
+    "IncompatibleSDKWarning",
     "InvalidDomain",
+    "InvalidSandbox",
     "UnusablePoint",
     "_failure",
     "_report",
@@ -41,30 +48,29 @@ def of_errors(source: Path) -> set[str]:
             carrier = _name(node.func)
             is_exception = carrier.endswith(_EXCEPTIONS) and carrier not in _INTERNAL
             if is_exception or carrier in _CARRIERS:
-                found.update(_templates(node.args[0], names))
+                found.update(_joined(node.args, names))
     return found
 
 
-def of_findings(source: Path) -> set[str]:
-    """What the notes and problems of one of the doctor's modules say."""
-    found: set[str] = set()
-    for node, names in _nodes(source):
-        if isinstance(node, ast.Call) and _name(node.func) == "Finding" and len(node.args) > 2:
-            found.update(_of_finding(node.args[1], node.args[2], names))
-        elif isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
-            state, text, *_ = node.value.elts
-            found.update(_of_finding(state, text, names))
-        elif isinstance(node, ast.FunctionDef) and node.name.startswith("_why"):
-            for each in ast.walk(node):
-                if isinstance(each, ast.Return) and each.value is not None:
-                    found.update(_templates(each.value, names))
-    return found
+def of_findings() -> set[str]:
+    """What the notes and problems of the doctor say."""
+    kinds = [kind for kind in KINDS.values() if kind.state in _WORTH_A_LOOK]
+    return {re.sub(r"\{.*?\}", PLACEHOLDER, kind.text) for kind in kinds}
 
 
-def _of_finding(state: ast.expr, text: ast.expr, names: Names) -> Iterator[str]:
-    if isinstance(state, ast.Constant) and state.value not in _WORTH_A_LOOK:
+def _joined(arguments: Sequence[ast.expr], names: Names) -> Iterator[str]:
+    """A problem, and the advice that may follow it, in one as the error has them."""
+    if isinstance(arguments[0], ast.Starred) and isinstance(arguments[0].value, ast.Name):
+        for value in names.get(arguments[0].value.id, ()):
+            if isinstance(value, ast.Tuple):
+                yield from _joined(value.elts, names)
         return
-    yield from _templates(text, names)
+    problems, *advices = ([*_templates(each, names)] for each in arguments[:2])
+    if not (advices and advices[0]):
+        yield from problems
+        return
+    for problem, advice in itertools.product(problems or [PLACEHOLDER], advices[0]):
+        yield str(KruiseAutopatchError(problem, advice))
 
 
 def _nodes(source: Path) -> Iterator[tuple[ast.AST, Names]]:
@@ -104,15 +110,8 @@ def _templates(expression: ast.expr, names: Names) -> Iterator[str]:
     if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
         yield expression.value
     elif isinstance(expression, ast.JoinedStr):
-        parts = [
-            part.value if isinstance(part, ast.Constant) else PLACEHOLDER
-            for part in expression.values
-        ]
-        yield "".join(map(str, parts))
-        for part in expression.values:
-            constant = part.value if isinstance(part, ast.FormattedValue) else None
-            if isinstance(constant, ast.Name) and constant.id.isupper():
-                yield from _templates(constant, names)
+        for parts in itertools.product(*(_parts(part, names) for part in expression.values)):
+            yield "".join(parts)
     elif isinstance(expression, ast.BinOp):
         left = [*_templates(expression.left, names)] or [PLACEHOLDER]
         right = [*_templates(expression.right, names)] or [PLACEHOLDER]
@@ -124,6 +123,16 @@ def _templates(expression: ast.expr, names: Names) -> Iterator[str]:
         for value in names.get(expression.id, ()):
             if not isinstance(value, ast.Name):
                 yield from _templates(value, names)
+
+
+def _parts(part: ast.expr, names: Names) -> Sequence[str]:
+    """What may stand in one place of an f-string: of a constant of ours, its value."""
+    if isinstance(part, ast.Constant):
+        return [str(part.value)]
+    value = part.value if isinstance(part, ast.FormattedValue) else None
+    if isinstance(value, ast.Name) and value.id.isupper():
+        return [*_templates(value, names)] or [PLACEHOLDER]
+    return [PLACEHOLDER]
 
 
 def _name(function: ast.expr) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeVar
@@ -19,9 +20,16 @@ class Handler(BaseHTTPRequestHandler):
 class Server(ThreadingHTTPServer):
     """On a free port of loopback; serves inside a ``with`` statement."""
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
-        self.domain = f"127.0.0.1:{self.server_port}"
+    def __init__(
+        self, handler: type[BaseHTTPRequestHandler], at: tuple[str, int] = ("127.0.0.1", 0)
+    ) -> None:
+        super().__init__(at, handler)
+        self.domain = f"{at[0]}:{self.server_port}"
+
+    def server_bind(self) -> None:
+        """Without looking up a name for the address, as HTTPServer does."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
 
     def __enter__(self: _Server) -> _Server:
         threading.Thread(target=self.serve_forever, daemon=True).start()

@@ -49,7 +49,7 @@ def test_an_authority_is_kept_as_it_is_written(text: str) -> None:
         (":8080", "has an empty label", "'sandbox.example.com'"),
         ("*.example.com", "has the label '*'", "'sandbox.example.com'"),
         ("-a.example.com", "has the label '-a'", "'sandbox.example.com'"),
-        ("'example.com'", "has the label", "'sandbox.example.com'"),
+        ("'example.com'", "has quotation marks around it", "'example.com'"),
         ("example.com:", "has the port ''", "1 to 65535"),
         ("example.com:0", "has the port '0'", "1 to 65535"),
         ("example.com:65536", "has the port '65536'", "1 to 65535"),

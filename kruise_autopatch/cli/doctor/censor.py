@@ -14,18 +14,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, unquote
 
+from kruise_autopatch import variables
 from kruise_autopatch.api_keys import decode_api_key, encode_api_key
 from kruise_autopatch.errors import ConfigurationError
 from kruise_autopatch.protocol.written import USER_INFORMATION
 
-# Variables whose values are never shown.
-SECRETS = ("E2B_API_KEY", "E2B_ACCESS_TOKEN")
-
 # Anything shorter is part of ordinary words.
 _SHORTEST = 6
 
-# Variables whose values may hold a user's name and password, before an @.
-_MAY_NAME_A_USER = re.compile(r"(?:KRUISE_)?E2B_\w+|\w+_PROXY", re.IGNORECASE)
+# Variables whose values may hold a user's name and password, before an @; those that are not in the
+# table may be one of them, misspelt.
+_MAY_NAME_A_USER = re.compile(
+    rf"{'|'.join(variables.URLS)}|(?:KRUISE_)?E2B_\w+|\w+_PROXY", re.IGNORECASE
+)
 
 _PATTERNS = (
     (USER_INFORMATION, "<user>@"),
@@ -73,7 +74,7 @@ class Censor:
 
 
 def _secrets(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name in SECRETS:
+    for name in variables.SECRETS:
         value = environment.get(name, "")
         for part in (value, value.strip(), *value.split(), *_other_forms(value.strip())):
             if len(part) >= _SHORTEST:
@@ -108,10 +109,11 @@ def _other_forms(key: str) -> Iterable[str]:
 def _forms(secret: str) -> Iterator[str]:
     """How a secret looks in a URL, a header, JSON, HTML and Python's error messages."""
     yield secret
-    yield from (quote(secret, safe=""), quote(secret), quote_plus(secret))
+    # What is no UTF-8 in the environment, Python gives as lone surrogates.
+    raw = secret.encode("utf-8", "surrogateescape")
+    yield from (quote(raw, safe=""), quote(raw), quote_plus(raw))
     yield from (repr(secret)[1:-1], json.dumps(secret)[1:-1], secret.replace("/", "\\/"))
     yield from (html.escape(secret), html.escape(secret, quote=False))
-    raw = secret.encode("utf-8", "surrogateescape")
     yield raw.hex()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(raw).decode().rstrip("=")

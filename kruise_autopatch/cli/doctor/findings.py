@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
-State = Literal["ok", "note", "problem"]
+from kruise_autopatch.cli.doctor.catalogue import KINDS, State
 
 
 class Finding(NamedTuple):
     """One line of the doctor's report."""
 
-    # Stays the same from release to release, for programs.
+    # What was looked at, and what was found: both stay the same from release to release.
     check: str
+    code: str
     state: State
     text: str
-    # What to do next, one sentence; None if nothing has to be done.
+    # What to do next; None if nothing has to be done.
     advice: str | None = None
     # More of the same, for programs only.
     details: Sequence[str] = ()
@@ -30,10 +31,11 @@ class Finding(NamedTuple):
         )
 
 
-def divided(message: str) -> tuple[str, str | None]:
-    """One of our own errors as what is wrong and what to do."""
-    fact, semicolon, advice = message.partition("; write ")
-    return (fact, f"write {advice}") if semicolon else (message.rstrip("."), None)
+def found(check: str, code: str, *, details: Sequence[str] = (), **facts: Any) -> Finding:
+    """The finding of a kind in the catalogue, with what was found filled in."""
+    kind = KINDS[code]
+    advice = kind.advice and kind.advice.format_map(facts)
+    return Finding(check, code, kind.state, kind.text.format_map(facts), advice, details)
 
 
 def succeeded(findings: Iterable[Finding]) -> bool:
@@ -61,6 +63,7 @@ def as_json(findings: Sequence[Finding]) -> str:
         "findings": [
             {
                 "check": finding.check,
+                "code": finding.code,
                 "state": finding.state,
                 "text": finding.text,
                 "next": finding.advice,

@@ -10,7 +10,8 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
-from kruise_autopatch.cli.doctor.findings import Finding, State, counted, succeeded
+from kruise_autopatch.cli.doctor.catalogue import SECTIONS, State
+from kruise_autopatch.cli.doctor.findings import Finding, counted, succeeded
 
 _MARKS: Mapping[State, str] = {
     "ok": "\N{CHECK MARK}",
@@ -24,13 +25,8 @@ _WORDS: Mapping[State, str] = {"ok": "ok     ", "note": "note   ", "problem": "p
 _COLOURS: Mapping[State, str] = {"ok": "32", "note": "33", "problem": "1;31"}
 _PLAIN, _BOLD, _CYAN = "", "1", "36"
 
-# The first part of a check's name, and its heading. All others are about start-up.
-_HEADINGS = {
-    "variable": "Variables",
-    "sdk": "SDK",
-    "url": "URLs",
-    "urls": "URLs",
-    **dict.fromkeys(("network", "proxy", "dns", "tcp", "tls", "api", "reply-domain"), "Network"),
+_HEADINGS: Mapping[str, str] = {
+    code: heading for heading, kinds in SECTIONS.items() for code in kinds
 }
 
 # Columns, below which wrapping does more harm than good.
@@ -57,7 +53,7 @@ class View:
 
     def lines(self, finding: Finding) -> Iterator[str]:
         """A finding, below its heading if that is a new one."""
-        heading = _HEADINGS.get(finding.check.partition(":")[0], "Start-up")
+        heading = _HEADINGS[finding.code]
         if heading != self._heading:
             if self._heading is not None:
                 yield ""

@@ -263,7 +263,8 @@ def _unkept(sandbox: Any, force: bool) -> str | None:
         raise TrafficAccessTokenError(
             f"Sandbox {sandbox.sandbox_id} is not on the private protocol, or was created while"
             " KRUISE_E2B_PATCH or KRUISE_E2B_TRAFFIC_TOKEN was off, so its traffic access token"
-            " cannot be renewed. Create or connect it again with both on."
+            " cannot be renewed",
+            "Create or connect it again with both on.",
         )
     token: str | None = sandbox.traffic_access_token
     return token

@@ -8,13 +8,20 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from kruise_autopatch import PACKAGES, activation, commands, settings, start_up, versions
-from kruise_autopatch.errors import ConfigurationError
+from kruise_autopatch import PACKAGES, settings, start_up, versions
+from kruise_autopatch.errors import (
+    CannotPatchError,
+    ConfigurationError,
+    IncompatibleSDKWarning,
+    KruiseAutopatchError,
+)
 
 # Stands for the id of a sandbox in the URLs that are shown.
 SANDBOX = "SANDBOX"
@@ -22,7 +29,11 @@ SANDBOX = "SANDBOX"
 
 def main() -> None:
     """Print the report as one line of JSON."""
-    print(json.dumps(report()), flush=True)
+    try:
+        result = report()
+    except CannotPatchError as error:
+        result = {"refusal": _parts(error)}
+    print(json.dumps(result), flush=True)
     # The transport of some SDK releases may abort an interpreter's ordinary end.
     os._exit(0)
 
@@ -37,8 +48,12 @@ def report() -> dict[str, Any]:
     for name, package in packages.items():
         if package["error"] is None:
             _patch(name, package)
-    private = _urls() if "e2b" in sys.modules else {}
+    private = _urls() if _is_usable(packages.get("e2b")) else {}
     return {"packages": packages, "native": native, "private": private}
+
+
+def _parts(error: KruiseAutopatchError | IncompatibleSDKWarning) -> dict[str, Any]:
+    return {"problem": error.problem, "advice": error.advice}
 
 
 def _imported(name: str) -> dict[str, Any]:
@@ -52,40 +67,62 @@ def _imported(name: str) -> dict[str, Any]:
     return {
         "version": versions.installed(name),
         "error": error,
-        "problem": None,
+        "refusal": None,
+        "tolerated": None,
+        "failure": None,
         "configurable": True,
         "points": [],
     }
 
 
 def _patch(name: str, package: dict[str, Any]) -> None:
-    before = set(commands.status().patches)
+    # Not before: without wrapt they cannot be imported.
+    from kruise_autopatch import activation, commands
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             activation.on_import(sys.modules[name])
         except ConfigurationError:
             package["configurable"] = False
+        except KruiseAutopatchError as error:
+            package["refusal"] = _parts(error)
         except Exception as reason:
-            package["problem"] = str(reason)
+            package["failure"] = f"{type(reason).__name__}: {reason}"
     for warning in caught:
-        if "kruise-autopatch" in str(warning.message):
-            package["problem"] = str(warning.message)
-    package["points"] = [p for p in commands.status().patches if p not in before]
+        if isinstance(warning.message, IncompatibleSDKWarning):
+            package["tolerated"] = _parts(warning.message)
+    # To patch one package patches those that are imported already, too.
+    applied = commands.status().patches
+    package["points"] = [p for p in applied if re.split("[.:]", p.name)[0] == name]
 
 
-def _urls() -> dict[str, str]:
+def _is_usable(package: dict[str, Any] | None) -> bool:
+    """Whether a program that is switched on would get this package."""
+    if package is None or not package["configurable"]:
+        return False
+    return not any(package[key] for key in ("error", "refusal", "failure"))
+
+
+def _urls() -> dict[str, Any]:
     """The URLs of a client that is built from the variables alone."""
     from e2b import ConnectionConfig
 
     try:
         config = ConnectionConfig()
-        return {
-            "api": config.api_url,
-            "sandbox": config.get_sandbox_url(SANDBOX, config.domain),
-            "host": config.get_host(SANDBOX, config.domain, 3000),
-        }
     except ConfigurationError:
         return {}
     except Exception as reason:
         return {"error": f"{type(reason).__name__}: {reason}"}
+    ways: dict[str, Callable[[], str]] = {
+        "api": lambda: config.api_url,
+        "sandbox": lambda: config.get_sandbox_url(SANDBOX, config.domain),
+        "host": lambda: config.get_host(SANDBOX, config.domain, 3000),
+    }
+    urls: dict[str, Any] = {"failures": {}}
+    for key, way in ways.items():
+        try:
+            urls[key] = way()
+        except Exception as reason:
+            urls["failures"][key] = f"{type(reason).__name__}: {reason}"
+    return urls
