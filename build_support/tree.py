@@ -25,6 +25,8 @@ REQUIREMENTS = CHECKOUT / "deploy" / "image" / "requirements.txt"
 _SOURCE = (
     "build_support",
     "kruise_agents",
+    "kruise_agents-stubs",
+    "kruise_agents.py",
     "kruise_autopatch",
     "kruise_autopatch.pth",
     "pyproject.toml",
