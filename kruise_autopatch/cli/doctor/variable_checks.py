@@ -151,8 +151,8 @@ def _check_domain(environment: Mapping[str, str]) -> Finding:
             _id(name),
             "problem",
             f"{name} is unset: only programs that pass domain= know where to send requests",
-            "set it to the host of your sandbox-manager, for example"
-            " sandbox-manager.sandbox-system.svc.cluster.local.",
+            "set it to the host and port of your sandbox-manager, for example"
+            " agents-sandbox-manager.sandbox-system.svc.cluster.local:7788.",
         )
     try:
         settings.checked_domain(value, name)
