@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import socket
 import sys
 import tempfile
@@ -81,7 +82,7 @@ def run(options: Options) -> None:
     domain = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     greeting = [f"{options.scheme}://{domain}"]
     variables = environment(domain, options.certfile is not None, options.api_key)
-    greeting += [f"{name}={value}" for name, value in variables.items()]
+    greeting += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
 
     directory = tempfile.mkdtemp(prefix="kruise-local-")
     sandboxes = Sandboxes(directory, list(options.templates))
