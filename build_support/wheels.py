@@ -22,6 +22,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 SOURCES = (
     "build_support",
     "kruise_agents",
+    "kruise_agents-stubs",
+    "kruise_agents.py",
     "kruise_autopatch",
     "kruise_autopatch.pth",
     "pyproject.toml",

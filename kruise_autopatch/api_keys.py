@@ -16,6 +16,11 @@ _CHECKSUM_DOMAIN = b"openkruise-agents/e2b-key-compat/v1"
 _ENCODED = re.compile(rf"{_PREFIX}([0-9a-f]{{8}})((?:[0-9a-f]{{2}})*)([0-9a-f]{{16}})", re.ASCII)
 
 
+def is_encoded(key: str) -> bool:
+    """Whether ``key`` is of the encoded form; its length and checksum may be wrong."""
+    return _ENCODED.fullmatch(key) is not None
+
+
 def encode_api_key(key: str) -> str:
     """The encoded form of an API key of OpenKruise Agents."""
     if not key:

@@ -179,11 +179,14 @@ def _convert_urls(options: argparse.Namespace) -> int:
 
 
 def _convert_key(options: argparse.Namespace) -> int:
-    from kruise_autopatch.api_keys import decode_api_key, encode_api_key
+    from kruise_autopatch.api_keys import decode_api_key, encode_api_key, is_encoded
 
     convert = encode_api_key if options.command == "encode-key" else decode_api_key
     try:
-        print(convert(_typed_key() if options.key is None else options.key))
+        key = _typed_key() if options.key is None else options.key
+        if convert is encode_api_key and is_encoded(key):
+            raise ConfigurationError("The API key is encoded already; use it as it is.")
+        print(convert(key))
     except ConfigurationError as error:
         options.parser.error(str(error))
     except UnicodeError:

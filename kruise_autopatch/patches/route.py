@@ -14,8 +14,8 @@ from kruise_autopatch.settings import FROM_SERVER, SANDBOX_DOMAIN, Settings, che
 NO_DOMAIN = (
     "kruise-autopatch is on (KRUISE_E2B_PATCH or patch_e2b), but no domain is set; nothing was"
     " sent",
-    "Set E2B_DOMAIN to the host of your sandbox-manager, for example"
-    " sandbox-manager.sandbox-system.svc.cluster.local, or pass domain=.",
+    "Set E2B_DOMAIN to the host and port of your sandbox-manager, for example"
+    " agents-sandbox-manager.sandbox-system.svc.cluster.local:7788, or pass domain=.",
 )
 
 _ONLY_THE_API = (

@@ -25,6 +25,7 @@ from kruise_autopatch.protocol import (
 USER_INFORMATION = re.compile(r"(?<=://)[^\s/?#]*@")
 
 _SCHEMES = ("http", "https", "ws", "wss")
+_ANY_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 # The first label of a sandbox's native host. DNS knows no case.
 _NATIVE_SANDBOX = re.compile(r"([0-9]{1,5})-([a-z0-9_-]*[a-z0-9_])", re.ASCII)
@@ -51,9 +52,14 @@ class Address(NamedTuple):
 def other_form(url: str, *, https: bool | None = None) -> str:
     """The native form of a private URL, the private form of a native one.
 
+    One without a scheme, as the SDK's ``get_host`` returns it, is answered without one.
+
     :param https: the scheme of the answer; ``None`` keeps that of ``url``
     :raises InvalidUrl: ``url`` is neither, or has no other form
     """
+    if not _ANY_SCHEME.match(url):
+        other = other_form(f"https://{url}", https=https)
+        return other.partition("://")[2] if https is None else other
     private = _split(url)[2].startswith(PREFIX)
     address = parse_private(url) if private else parse_native(url)
     if https is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import socket
 import sys
 import tempfile
@@ -50,7 +51,8 @@ def run(options: Options) -> None:
     domain = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     url = f"{'https' if options.certfile else 'http'}://{domain}"
     variables = environment.leading_to(url, options.api_key)
-    greeting = [url, *(f"{name}={value}" for name, value in variables.items())]
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    greeting = [url, *exports]
 
     directory = tempfile.mkdtemp(prefix="kruise-local-")
     sandboxes = Sandboxes(directory, list(options.templates))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from support import fresh
 
-IMPORTS = ["kruise_autopatch", "kruise_agents.e2b"]
+IMPORTS = ["kruise_autopatch", "kruise_agents.e2b", "kruise_agents.patch_e2b"]
 
 # Every class and module that is patched, and what its attributes are.
 SNAPSHOT = """
@@ -229,6 +231,7 @@ import os
 def openkruise_patch(https):
     from e2b import ConnectionConfig
     from e2b.sandbox.main import SandboxBase
+    from e2b_code_interpreter.code_interpreter_async import AsyncSandbox
     from e2b_code_interpreter.code_interpreter_sync import Sandbox
     scheme = "https" if https else "http"
     os.environ["E2B_API_URL"] = f"{scheme}://{os.environ['E2B_DOMAIN']}/kruise/api"
@@ -239,7 +242,8 @@ def openkruise_patch(https):
     if not https:
         ConnectionConfig.get_sandbox_url = lambda self, sandbox_id, sandbox_domain, port=None: (
             f"http://{self.get_host(sandbox_id, sandbox_domain, port or self.envd_port)}")
-        Sandbox._jupyter_url = property(lambda self: f"http://{self.get_host(49999)}")
+        for sandbox in (Sandbox, AsyncSandbox):
+            sandbox._jupyter_url = property(lambda self: f"http://{self.get_host(49999)}")
 """
 
 URLS_OF_A_SANDBOX = """
@@ -247,12 +251,16 @@ def urls():
     import inspect
     from packaging.version import Version
     from e2b import ConnectionConfig
-    from e2b_code_interpreter import Sandbox
-    config = ConnectionConfig(api_key="k")
-    sandbox = Sandbox(sandbox_id="s1", envd_version=Version("0.2.10"), envd_access_token=None,
-                      sandbox_domain="localhost", connection_config=config)
-    return [config.api_url, sandbox.envd_api_url, sandbox.get_host(3000), sandbox._jupyter_url,
+    from e2b_code_interpreter import AsyncSandbox, Sandbox
+    found = []
+    for kind in (Sandbox, AsyncSandbox):
+        config = ConnectionConfig(api_key="k")
+        sandbox = kind(sandbox_id="s1", envd_version=Version("0.2.10"), envd_access_token=None,
+                       sandbox_domain="localhost", connection_config=config)
+        found += [
+            config.api_url, sandbox.envd_api_url, sandbox.get_host(3000), sandbox._jupyter_url,
             sandbox.download_url("/f"), sandbox.upload_url("/f"), sandbox.get_mcp_url()]
+    return found
 """
 
 
@@ -267,6 +275,32 @@ openkruise_patch({https})
 result = [before, urls()]
 """
     before, after = fresh.value(code, {"E2B_DOMAIN": "kruise.test"})
+    assert before[0] == f"{'https' if https else 'http'}://kruise.test/kruise/api"
+    assert after == before
+
+
+# As OpenKruise's contributor page tells people to have it in their project.
+@pytest.mark.parametrize("name", ["patch_e2b", "kruise_agents.patch_e2b"])
+@pytest.mark.parametrize("https", [False, True])
+def test_a_copy_of_openkruises_patch_in_a_project_changes_no_url(
+    tmp_path: Path, name: str, https: bool
+) -> None:
+    copy = tmp_path / f"{name.replace('.', '/')}.py"
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_text(f"{HAND_CALLED_PATCH}\npatch_e2b = openkruise_patch\n")
+    code = f"""
+{URLS_OF_A_SANDBOX}
+before = urls()
+from {name} import patch_e2b
+patch_e2b({https})
+result = [patch_e2b.__code__.co_filename, before, urls()]
+"""
+    switches = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": str(int(https))}
+    found = fresh.value(
+        code, {**switches, "E2B_DOMAIN": "kruise.test", "PYTHONPATH": str(tmp_path)}
+    )
+    used, before, after = found
+    assert used == str(copy)
     assert before[0] == f"{'https' if https else 'http'}://kruise.test/kruise/api"
     assert after == before
 

@@ -32,6 +32,8 @@ def test_a_key_is_converted(command: str, key: str, converted: str, end: str | N
     ("command", "key", "reason"),
     [
         ("encode-key", "", "An empty API key cannot be encoded."),
+        ("encode-key", ENCODED, "The API key is encoded already"),
+        ("encode-key", ENCODED[:-1] + "e", "The API key is encoded already"),
         ("decode-key", RAW, "This is not an encoded API key"),
         ("decode-key", ENCODED[:-1] + "e", "has a wrong checksum"),
         ("decode-key", ENCODED[:-2], "has 12 bytes, but holds 11"),

@@ -17,6 +17,21 @@ def test_each_url_is_printed_in_its_other_form() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{NATIVE}\n{PRIVATE}\n", "")
 
 
+@pytest.mark.parametrize(
+    ("host", "other"),
+    [
+        ("sandbox.example.com/kruise/ns--name/3000", "3000-ns--name.sandbox.example.com"),
+        (
+            "sandbox.example.com:8443/kruise/s1/80/?a=b://c",
+            "80-s1.sandbox.example.com:8443/?a=b://c",
+        ),
+    ],
+)
+def test_what_get_host_returns_needs_no_scheme(host: str, other: str) -> None:
+    assert fresh.run([*URL, host, other]).stdout == f"{other}\n{host}\n"
+    assert fresh.run([*URL, "--no-https", host]).stdout == f"http://{other}\n"
+
+
 @pytest.mark.parametrize(("option", "scheme"), [("--https", "https"), ("--no-https", "http")])
 def test_the_scheme_can_be_chosen(option: str, scheme: str) -> None:
     done = fresh.run([*URL, option, "http://api.a.b/x", "https://api.a.b/x"])

@@ -29,19 +29,27 @@ def pod(*containers: Manifest, **spec: Any) -> Manifest:
 
 
 def admit(pod: Manifest, namespace_labels: Mapping[str, str]) -> Manifest:
-    """``pod`` as it is stored when it is created in such a namespace."""
+    """``pod`` as it is stored when it is created in such a namespace.
+
+    The API server evaluates the policy once for each binding that matches.
+    """
     manifests = by_name(render(KUSTOMIZATIONS["admission"]))
-    policy = manifests["MutatingAdmissionPolicy/kruise-autopatch"]["spec"]
-    binding = manifests["MutatingAdmissionPolicyBinding/kruise-autopatch"]["spec"]
-    assert binding["policyName"] == "kruise-autopatch"
-    where = binding["matchResources"]
-    labels = pod["metadata"].get("labels", {})
-    if not (
-        selects(where["namespaceSelector"], namespace_labels)
-        and selects(where["objectSelector"], labels)
-        and all(_evaluate(c["expression"], pod, {}) for c in policy["matchConditions"])
-    ):
-        return pod
+    policy = manifests.pop("MutatingAdmissionPolicy/kruise-autopatch")["spec"]
+    bindings = [manifest["spec"] for manifest in manifests.values()]
+    for binding in bindings:
+        assert binding["policyName"] == "kruise-autopatch"
+        where = binding["matchResources"]
+        labels = pod["metadata"].get("labels", {})
+        if (
+            selects(where["namespaceSelector"], namespace_labels)
+            and selects(where["objectSelector"], labels)
+            and all(_evaluate(c["expression"], pod, {}) for c in policy["matchConditions"])
+        ):
+            pod = _mutate(pod, policy)
+    return pod
+
+
+def _mutate(pod: Manifest, policy: Manifest) -> Manifest:
     for mutation in policy["mutations"]:
         assert mutation["patchType"] == "JSONPatch"
         variables: dict[str, Any] = {}
@@ -54,7 +62,7 @@ def admit(pod: Manifest, namespace_labels: Mapping[str, str]) -> Manifest:
 
 
 def selects(selector: Manifest, labels: Mapping[str, str]) -> bool:
-    """Kubernetes' label selector, as far as the binding uses it."""
+    """Kubernetes' label selector, as far as the bindings use it."""
     assert selector.keys() <= {"matchLabels", "matchExpressions"}
     for name, value in selector.get("matchLabels", {}).items():
         if labels.get(name) != value:

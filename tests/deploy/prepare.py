@@ -16,8 +16,8 @@ from deploy import recipe
 from matrix.releases import interpreters
 
 # The last e2b that each Python can run; tox.ini has the same.
-SDK = {"3.9": "e2b==2.8.0", "3.10": "e2b==2.45.1"}
-NEWER_SDK = "e2b>=2.63.0"
+SDK = {"3.9": ["e2b==2.8.0"], "3.10": ["e2b==2.45.1"]}
+NEWER_SDK = ["e2b>=2.63.0", "e2b-code-interpreter>=2.11.5"]
 # An application's own, and none that the tree has.
 OWN_WRAPT = "1.17.3"
 # Older than the package supports.
@@ -36,7 +36,7 @@ def main(directory: Path) -> None:
         root = directory / f"python{version}"
         _uv("venv", "--quiet", "--python", interpreter, str(root))
         python = root / "bin" / "python"
-        _install("--python", str(python), SDK.get(version, NEWER_SDK))
+        _install("--python", str(python), *SDK.get(version, NEWER_SDK))
         own = directory / f"wrapt{version}"
         _install("--python", str(python), "--target", str(own), f"wrapt=={OWN_WRAPT}")
         pythons[version] = str(python)

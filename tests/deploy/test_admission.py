@@ -12,7 +12,7 @@ import pytest
 
 from deploy import admission
 from deploy.admission import ENABLED, pod
-from deploy.manifests import KUBECTL, LABEL, MOUNTED, Manifest
+from deploy.manifests import DEPLOY, KUBECTL, LABEL, MOUNTED, Manifest, load
 
 NAME = "kruise-autopatch"
 PYTHON_PATH = f"{MOUNTED}/tree/kruise_autopatch/injected"
@@ -47,15 +47,31 @@ _REFERENCE = {"configMapKeyRef": {"name": "own", "key": "path"}}
 _ELSEWHERE = {"env": [{"name": "PYTHONPATH", "valueFrom": _REFERENCE}]}
 FROM_ELSEWHERE = pod(_ELSEWHERE)
 TWICE = pod({"env": [{"name": "PYTHONPATH", "value": "/a"}, {"name": "PYTHONPATH", "value": "/b"}]})
+# What the policy calls its own volume and container.
+OWN_VOLUME = {"name": NAME, "configMap": {"name": "own"}}
 CASES = {
     "plain": PLAIN,
+    "an application of our name": pod({"name": NAME}, {}),
+    "an init container of our name": pod({}, initContainers=[{"name": NAME, "image": "i"}]),
+    "a volume of our name": pod(
+        {"volumeMounts": [{"name": NAME, "mountPath": "/own"}]}, volumes=[OWN_VOLUME]
+    ),
+    "all of them": pod(
+        {"name": NAME, "volumeMounts": [{"name": NAME, "mountPath": "/volume"}]},
+        initContainers=[{"name": f"{NAME}-2", "image": "i"}],
+        volumes=[OWN_VOLUME, {"name": f"{NAME}-2", "emptyDir": {}}],
+    ),
     "several": SEVERAL,
     "from elsewhere": FROM_ELSEWHERE,
     "one of two from elsewhere": pod({}, _ELSEWHERE),
     "twice": TWICE,
     "as root": pod({}, securityContext={"runAsUser": 0}),
     "windows": pod({}, os={"name": "windows"}),
+    "windows nodes": pod({}, nodeSelector={"kubernetes.io/os": "windows"}),
+    "windows nodes of old": pod({}, nodeSelector={"beta.kubernetes.io/os": "windows"}),
+    "linux nodes": pod({}, nodeSelector={"kubernetes.io/os": "linux", "disk": "ssd"}),
     "linux": pod({}, os={"name": "linux"}),
+    "opted in": labelled(PLAIN, labels={LABEL: "enabled"}),
     "opted out": labelled(PLAIN, labels={LABEL: "disabled"}),
     "other labels": labelled(PLAIN, labels={"app": "x"}, annotations={"a": "b"}),
 }
@@ -145,9 +161,75 @@ def test_a_container_that_was_added_later_gets_it_too() -> None:
         assert twice["spec"][field] == once["spec"][field]
 
 
-@pytest.mark.parametrize("labels", [{}, {LABEL: "disabled"}, {LABEL: ""}, {"other": "enabled"}])
+# Namespaces that have not opted in.
+others = pytest.mark.parametrize(
+    "labels", [{}, {LABEL: "disabled"}, {LABEL: ""}, {"other": "enabled"}]
+)
+
+
+@others
 def test_a_namespace_without_the_label_is_left_alone(labels: dict[str, str]) -> None:
     assert admitted(SEVERAL, labels) == SEVERAL
+
+
+@others
+def test_a_pod_can_opt_in(labels: dict[str, str]) -> None:
+    assert admitted(CASES["opted in"], labels) == admitted(CASES["opted in"])
+    assert admitted(CASES["opted in"])["spec"] == admitted(PLAIN)["spec"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_two_things_have_one_name(name: str) -> None:
+    spec = admitted(CASES[name])["spec"]
+    for field in (["containers", "initContainers"], ["volumes"]):
+        names = [thing["name"] for key in field for thing in spec.get(key, [])]
+        assert len(names) == len(set(names))
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
+        paths = [mount["mountPath"].rstrip("/") for mount in container.get("volumeMounts", [])]
+        assert len(paths) == len(set(paths))
+
+
+@pytest.mark.parametrize(
+    "name", ["an application of our name", "an init container of our name", "all of them"]
+)
+def test_a_container_that_happens_to_have_our_name_is_like_any_other(name: str) -> None:
+    spec = admitted(CASES[name])["spec"]
+    first, *others = spec["initContainers"]
+    assert first["image"].startswith("registry.example.com/kruise-autopatch:")
+    (copied_to,) = [m["name"] for m in first["volumeMounts"] if m["mountPath"] == "/volume"]
+    for container in [*spec["containers"], *others]:
+        mounted = {m["mountPath"]: m["name"] for m in container["volumeMounts"]}
+        assert mounted[MOUNTED] == copied_to
+
+
+def test_a_volume_that_happens_to_have_our_name_stays_what_it_is() -> None:
+    spec = admitted(CASES["a volume of our name"])["spec"]
+    assert spec["volumes"] == [OWN_VOLUME, {"name": f"{NAME}-2", "emptyDir": {}}]
+    assert spec["initContainers"][0]["volumeMounts"][0]["name"] == f"{NAME}-2"
+    assert spec["containers"][0]["volumeMounts"] == [
+        {"name": NAME, "mountPath": "/own"},
+        {**MOUNT, "name": f"{NAME}-2"},
+    ]
+
+
+@pytest.mark.parametrize("path", ["/", "//", "/./", "/."])
+def test_a_container_that_mounts_something_there_is_left_alone(path: str) -> None:
+    own = {"volumeMounts": [{"name": "own", "mountPath": f"{MOUNTED}{path}"}]}
+    same, other = containers(admitted(pod(own, {})))
+    assert same == {"name": "c0", "image": "i", **own}
+    assert MOUNT in other["volumeMounts"]
+    for near in (
+        "/opt/kruise-autopatches",
+        "/opt/kruise-autopatch/own",
+        "/srv/opt/kruise-autopatch",
+    ):
+        own = {"volumeMounts": [{"name": "own", "mountPath": near}]}
+        assert MOUNT in containers(admitted(pod(own)))[0]["volumeMounts"]
+
+
+def test_the_example_that_was_written_by_hand_is_left_alone() -> None:
+    (example,) = load(DEPLOY / "examples" / "injected.yaml")
+    assert admitted(example) == example
 
 
 def test_a_pod_can_opt_out() -> None:
@@ -157,7 +239,10 @@ def test_a_pod_can_opt_out() -> None:
 
 def test_windows_and_the_mirrors_of_static_pods_are_left_alone() -> None:
     assert admitted(CASES["windows"]) == CASES["windows"]
-    assert admitted(CASES["linux"]) != CASES["linux"]
+    for name in ("windows nodes", "windows nodes of old"):
+        assert admitted(CASES[name]) == CASES[name]
+    for name in ("linux", "linux nodes"):
+        assert admitted(CASES[name]) != CASES[name]
     mirror = labelled(PLAIN, annotations={"kubernetes.io/config.mirror": "x"})
     assert admitted(mirror) == mirror
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import pytest
 from deploy.admission import ENABLED, admit, pod
 from deploy.contained import NOBODY, NotAllowed
 from deploy.manifests import (
+    CHECKOUT,
     DEPLOY,
     KUSTOMIZATIONS,
     Manifest,
@@ -192,3 +194,28 @@ def test_an_application_over_https_with_a_private_ca(
             pytest.skip(f"no mounts of our own here: {reason}")
         assert (found["read"], found["echoed"]) == ("written", "said")
         assert found["host"].startswith(f"{manager.domain}/kruise/")
+
+
+def test_the_pod_from_nothing_prints_what_the_page_says(
+    image: dict[str, Any],
+    manager: LocalManager,
+    cluster: dict[tuple[str, str], dict[str, str]],
+    newest: str,
+    tmp_path: Path,
+) -> None:
+    program = CHECKOUT / "examples" / "hello.py"
+    cluster["ConfigMap", "program"] = {program.name: program.read_text()}
+    (manifest,) = load(DEPLOY / "examples" / "from-nothing" / "agent.yaml")
+    running = Pod(admit(manifest, ENABLED)["spec"], cluster, tmp_path)
+    copied(running, image)
+    mounted = tmp_path / "mounted"
+    done = running.run("agent", [newest, str(mounted / "program" / program.name)])
+    assert (done.returncode, done.stderr) == (0, "")
+    *lines, addresses = done.stdout.splitlines()
+    assert [line for line in lines if line] == ["45", "hello", platform.system()]
+    host, link = addresses.split()
+    assert host.startswith(f"{manager.domain}/kruise/")
+    assert link.startswith(f"http://{manager.domain}/kruise/")
+    # The doctor in it finds the variables, the hook and the server.
+    done = running.run("agent", [newest, "-m", "kruise_autopatch", "doctor"])
+    assert done.returncode == 0, done.stdout

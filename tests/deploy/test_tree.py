@@ -85,7 +85,8 @@ def test_a_directory_that_exists_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_it_holds_our_modules_and_their_needs_and_licences(tree: Path) -> None:
     assert {path.name for path in tree.iterdir()} == {
-        *("kruise_autopatch", "kruise_agents", "wrapt", "importlib_metadata", "zipp", "licences")
+        *("kruise_autopatch", "kruise_agents", "kruise_agents.py", "wrapt"),
+        *("importlib_metadata", "zipp", "licences"),
     }
     assert {path.name for path in (tree / "licences").iterdir()} == {
         *("kruise_autopatch", "wrapt", "importlib_metadata", "zipp")

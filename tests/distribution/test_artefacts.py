@@ -60,7 +60,8 @@ def test_the_wheel_is_for_every_python_3_on_every_platform(content: Content, whe
 
 def test_the_wheel_puts_nothing_else_into_site_packages(content: Content) -> None:
     top = {name.partition("/")[0] for name in without_dist_info(content)}
-    assert top == {"kruise_autopatch", "kruise_agents", PTH}
+    names = {"kruise_autopatch", "kruise_agents", "kruise_agents.py", "kruise_agents-stubs"}
+    assert top == {*names, PTH}
     assert not [name for name in content if name.endswith((".pyc", ".so", ".pyd"))]
 
 
@@ -69,15 +70,19 @@ def test_the_types_are_marked_as_usable(content: Content) -> None:
 
 
 def test_kruise_agents_stays_open_to_openkruise_s_own_package(content: Content) -> None:
-    assert "kruise_agents/e2b.py" in content
-    assert "kruise_agents/__init__.py" not in content
+    assert [name for name in content if name.startswith("kruise_agents/")] == [
+        "kruise_agents/e2b.py"
+    ]
+    # "partial": what we have no types of, type checkers look for in OpenKruise's package.
+    assert content["kruise_agents-stubs/py.typed"] == b"partial\n"
 
 
 def test_every_module_of_the_checkout_is_in_the_wheel(
     content: Content, copy_of_checkout: Callable[[], Path]
 ) -> None:
     checkout = copy_of_checkout()
-    packages = [checkout / "kruise_autopatch", checkout / "kruise_agents"]
+    names = ("kruise_autopatch", "kruise_agents", "kruise_agents-stubs")
+    packages = [checkout / name for name in names]
     modules = {
         file.relative_to(checkout).as_posix()
         for package in packages

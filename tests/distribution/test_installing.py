@@ -69,8 +69,13 @@ def test_the_hook_works_after_every_way_of_installing(installed: Environment) ->
 def test_openkruise_s_import_path_works_after_every_way_of_installing(
     installed: Environment,
 ) -> None:
-    code = "from kruise_agents.e2b import patch_e2b; print(patch_e2b.__module__)"
-    assert installed.run("-c", code) == "kruise_autopatch.commands"
+    code = (
+        "from kruise_agents.e2b import patch_e2b\n"
+        "from kruise_agents.patch_e2b import patch_e2b as same\n"
+        "from kruise_agents import keys, patch_traffic_token\n"
+        "print(patch_e2b is same, same.__module__)"
+    )
+    assert installed.run("-c", code) == "True kruise_autopatch.commands"
 
 
 def test_the_start_up_file_is_in_site_packages_after_every_way_of_installing(

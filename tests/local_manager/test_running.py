@@ -53,10 +53,10 @@ def test_the_first_line_is_the_url(tmp_path: Path) -> None:
         url = server.stdout.readline().strip()
         domain = url.partition("http://")[2]
         assert [server.stdout.readline().strip() for _ in range(4)] == [
-            "KRUISE_E2B_PATCH=1",
-            "KRUISE_E2B_HTTPS=0",
-            f"E2B_DOMAIN={domain}",
-            "E2B_API_KEY=some-api-key",
+            "export KRUISE_E2B_PATCH=1",
+            "export KRUISE_E2B_HTTPS=0",
+            f"export E2B_DOMAIN={domain}",
+            "export E2B_API_KEY=some-api-key",
         ]
         assert httpx.get(f"{url}/health", trust_env=False).text == "OK"
         server.send_signal(signal.SIGINT)

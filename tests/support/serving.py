@@ -29,7 +29,7 @@ class Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Without looking up a name for the address, as HTTPServer does."""
         socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = self.server_address[:2]
+        self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
 
     def __enter__(self: _Server) -> _Server:
         threading.Thread(target=self.serve_forever, daemon=True).start()

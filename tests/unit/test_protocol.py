@@ -215,7 +215,7 @@ def test_the_scheme_of_the_other_form_can_be_chosen(url: str, https: bool, other
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("a.b/kruise/api", "does not begin with one of http://"),
+        ("a.b/x", "is no native URL"),
         ("ftp://a.b/kruise/api", "does not begin with one of http://"),
         ("https://a.b/kruise/s1/80/a b", "has a space"),
         ("https://a.b/kruise/s1/80/\n", "has a space"),

@@ -34,7 +34,7 @@ _WITH_ITS_INTERPRETER = (
     "run the doctor with the interpreter of your program: python -m kruise_autopatch doctor."
 )
 _CORRECT_FIRST = "correct them first; the problems are above."
-_YOUR_HOST = "set it to the host of your sandbox-manager."
+_YOUR_HOST = "set it to the host and port of your sandbox-manager."
 _COPY_AGAIN = "copy the key again."
 _ROUTE_IT = "let the Ingress or proxy pass /kruise on to sandbox-manager (port 7788)."
 _USE_HTTP = "set KRUISE_E2B_HTTPS=0, or name the https port in E2B_DOMAIN."
@@ -156,8 +156,8 @@ VARIABLES: Mapping[str, Kind] = {
     "domain-unset": Kind(
         "problem",
         "{name} is unset: only programs that pass domain= know where to send requests",
-        "set it to the host of your sandbox-manager, for example"
-        " sandbox-manager.sandbox-system.svc.cluster.local.",
+        "set it to the host and port of your sandbox-manager, for example"
+        " agents-sandbox-manager.sandbox-system.svc.cluster.local:7788.",
     ),
     "domain-public": Kind(
         "problem", "{name}={value} is E2B's own cloud, which is never rewritten", _YOUR_HOST

@@ -1,0 +1,3 @@
+__all__ = ["encode_for_e2b_sdk"]
+
+def encode_for_e2b_sdk(raw: str) -> str: ...

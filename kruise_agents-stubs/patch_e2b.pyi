@@ -1,0 +1,3 @@
+from kruise_autopatch import patch_e2b
+
+__all__ = ["patch_e2b"]

@@ -1,0 +1,3 @@
+__all__ = ["patch_traffic_access_token"]
+
+def patch_traffic_access_token() -> None: ...

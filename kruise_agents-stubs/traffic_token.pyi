@@ -1,0 +1,3 @@
+from kruise_autopatch.errors import TrafficAccessTokenError, TrafficAccessTokenExpired
+
+__all__ = ["TrafficAccessTokenError", "TrafficAccessTokenExpired"]
