@@ -168,7 +168,8 @@ with LocalManager() as manager:
     made = await settle(C.create(metadata=PROTECTED))
     sandbox = C(sandbox_id=made.sandbox_id, sandbox_domain=None, traffic_access_token=None,
                 envd_version=made._envd_version, envd_access_token=made._envd_access_token,
-                connection_config=ConnectionConfig())
+                connection_config=ConnectionConfig(
+                    extra_sandbox_headers={"X-Access-Token": made._envd_access_token}))
     calls = [sandbox.is_running, lambda: run(sandbox), lambda: sandbox.files.write("/tmp/a", "a"),
              lambda: sandbox.files.read("/tmp/a")]
     refused = [await raised(call) for call in calls]
