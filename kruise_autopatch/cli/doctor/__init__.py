@@ -72,7 +72,12 @@ def _network(client: Client, api_url: str, package: SDK) -> Iterator[Finding]:
 
 # The variables that decide where requests go, the first before the others.
 _API_VARIABLES = ("E2B_API_URL", "E2B_DOMAIN")
-_SANDBOX_VARIABLES = ("E2B_SANDBOX_URL", settings.SANDBOX_DOMAIN.name, *_API_VARIABLES)
+_SANDBOX_VARIABLES = (
+    "E2B_SANDBOX_URL",
+    settings.SANDBOX_DOMAIN.name,
+    "E2B_DOMAIN",
+    "E2B_API_URL",
+)
 
 
 def _reach(client: Client, to: Endpoint, url: str, names: tuple[str, ...]) -> Iterator[Finding]:
@@ -80,13 +85,12 @@ def _reach(client: Client, to: Endpoint, url: str, names: tuple[str, ...]) -> It
     if proxy is not None:
         yield from reach_proxy(client.means, proxy, to)
         return
-    set_ones = [name for name in names if client.means.environment.get(name)]
-    yield from Reach(
-        client.means, to, _named(set_ones[0] if set_ones else names[-1], to, url)
-    ).check()
+    variable = next((name for name in names if client.means.environment.get(name)), "E2B_DOMAIN")
+    yield from Reach(client.means, to, _named(variable, to, url)).check()
 
 
 def _named(variable: str, to: Endpoint, url: str) -> Named:
+    """How the same would be written with OpenKruise's port."""
     host = f"{to.written_host}:{protocol.PORT}"
     if not variable.endswith("_URL"):
         return Named(variable, host)

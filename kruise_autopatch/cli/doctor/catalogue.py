@@ -263,7 +263,9 @@ NETWORK: Mapping[str, Kind] = {
         "correct the problems above first.",
     ),
     "public-cloud": Kind("note", "the network is left out: {url} is E2B's own cloud"),
-    "url-unusable": Kind("problem", "{url} is no http or https URL", "correct the URL."),
+    "url-unusable": Kind(
+        "problem", "{url} is no http or https URL", "correct E2B_API_URL, or unset it."
+    ),
     "proxy-used": Kind(
         "note",
         "requests to {to} go through the proxy {proxy}, by {variable}",

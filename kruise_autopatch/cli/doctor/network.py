@@ -39,7 +39,7 @@ class Means(NamedTuple):
 
 
 class Named(NamedTuple):
-    """The variable by which a server was chosen, and what it would be with another port."""
+    """The variable by which a server was chosen, and its value with OpenKruise's port."""
 
     variable: str
     value: str
