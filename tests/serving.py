@@ -17,10 +17,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """On a free port of loopback; serves inside a ``with`` statement."""
+    """On a free port, of loopback unless told otherwise; serves inside a ``with`` statement."""
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler], address: str = "127.0.0.1") -> None:
+        super().__init__((address, 0), handler)
         self.domain = f"127.0.0.1:{self.server_port}"
 
     def __enter__(self: _Server) -> _Server:

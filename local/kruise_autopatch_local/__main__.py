@@ -14,6 +14,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit("error: the local sandbox-manager needs Linux or macOS")
     try:
         from . import server
+        from .control_plane.api_keys import new as new_api_key
     except ModuleNotFoundError as error:
         raise SystemExit(
             f"error: the local sandbox-manager needs the package that provides '{error.name}'.\n"
@@ -23,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
         server.Options(
             host=options.host,
             port=options.port,
-            api_key=options.api_key,
+            api_key=options.api_key or os.environ.get("KRUISE_LOCAL_API_KEY") or new_api_key(),
             templates=options.template,
             e2b_domain=options.e2b_domain,
             certfile=options.certfile,
@@ -33,6 +34,11 @@ def main(arguments: list[str] | None = None) -> None:
             token_leeway=options.token_leeway,
             token_outage=options.token_outage,
             exit_with_stdin=options.exit_with_stdin,
+            isolation=options.isolation,
+            warm=options.warm,
+            persistent_contents=options.persistent_contents,
+            gateway=options.gateway,
+            newer=options.newer,
         )
     )
 
@@ -41,12 +47,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kruise_autopatch_local",
         description="A local sandbox-manager that speaks OpenKruise Agents' private E2B "
-        "protocol. It isolates nothing: sandboxes are directories and processes of yours.",
+        "protocol. It keeps sandboxes apart where it can, but is no boundary against hostile "
+        "code.",
     )
     add = parser.add_argument
     add("--host", type=_loopback, default="127.0.0.1", help="a loopback address")
     add("--port", type=_port, default=0, help="0, the default, takes a free one")
-    add("--api-key", default="some-api-key", help="accepted raw and encoded")
+    add(
+        "--api-key",
+        help="accepted raw and encoded; KRUISE_LOCAL_API_KEY sets it out of sight of other "
+        "users, and without either a new one is made up",
+    )
     add("--template", action="append", default=[], metavar="NAME", help="one more template")
     add("--e2b-domain", metavar="DOMAIN", help="always reply this domain, not the request's Host")
     add("--certfile", type=_file, metavar="FILE", help="serve https with this certificate")
@@ -59,6 +70,29 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="of the traffic tokens of protected sandboxes; about a hundred years by default",
     )
+    add(
+        "--isolation",
+        choices=("auto", "namespaces", "none"),
+        default="auto",
+        help="give sandboxes namespaces of their own: where possible (auto, the default), "
+        "or else do not start, or never",
+    )
+    add("--warm", type=_count, default=0, metavar="N", help="keep so many sandboxes ready")
+    add(
+        "--persistent-contents",
+        type=_contents,
+        default=(),
+        metavar="WHAT",
+        help="what a paused sandbox keeps: filesystem, or filesystem,memory; default: nothing",
+    )
+    add(
+        "--gateway",
+        choices=("jwt", "uuid"),
+        default="jwt",
+        help="the token that the data plane demands: that of protected sandboxes (jwt, the "
+        "default), or on every request the sandbox's own (uuid)",
+    )
+    add("--newer", action="store_true", help="also serve what servers since September 2026 do")
     # For tests: seconds that an expired token still passes; and a file that, while it exists,
     # holds the answer to every request for a token.
     add("--token-leeway", type=_seconds, default=0.0, help=argparse.SUPPRESS)
@@ -96,6 +130,19 @@ def _seconds(text: str) -> float:
     if 0.0 < seconds <= 1e10:
         return seconds
     raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
+
+
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) <= 1000:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 1000")
+
+
+def _contents(text: str) -> tuple[str, ...]:
+    contents = tuple(text.split(","))
+    if contents in (("filesystem",), ("filesystem", "memory")):
+        return contents
+    raise argparse.ArgumentTypeError(f"'{text}' is not filesystem or filesystem,memory")
 
 
 def _file(path: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ class LocalManagerError(RuntimeError):
 class LocalManager:
     """Starts a local sandbox-manager, and stops it on exit.
 
-    It isolates nothing: what runs in its sandboxes runs as you.
+    It keeps sandboxes apart where it can, but it is no boundary against hostile code.
 
         with LocalManager() as manager:
             subprocess.run([...], env={**os.environ, **manager.environment()})
@@ -38,7 +39,7 @@ class LocalManager:
         self,
         *,
         python: str = sys.executable,
-        api_key: str = "some-api-key",
+        api_key: str | None = None,
         templates: Sequence[str] = (),
         e2b_domain: str | None = None,
         certfile: str | None = None,
@@ -46,15 +47,20 @@ class LocalManager:
         request_log: bool = True,
         token_validity: float | None = None,
         token_leeway: float | None = None,
+        isolation: str | None = None,
+        warm: int | None = None,
+        persistent_contents: Sequence[str] = (),
+        gateway: str | None = None,
+        newer: bool = False,
     ) -> None:
-        self.api_key = api_key
+        # Nobody else on this machine is to guess it, or to read it in a list of processes.
+        self.api_key = api_key or f"local-{secrets.token_hex(16)}"
         self._https = certfile is not None
         self._directory = tempfile.TemporaryDirectory(prefix="kruise-local-log-")
         self._log = os.path.join(self._directory.name, "requests.jsonl") if request_log else None
         self._outage = os.path.join(self._directory.name, "token-outage")
         command = [python, "-m", "kruise_autopatch_local", "--exit-with-stdin"]
         for option, value in (
-            ("--api-key", api_key),
             ("--e2b-domain", e2b_domain),
             ("--certfile", certfile),
             ("--keyfile", keyfile),
@@ -62,10 +68,16 @@ class LocalManager:
             ("--token-validity", token_validity),
             ("--token-leeway", token_leeway),
             ("--token-outage", self._outage),
+            ("--isolation", isolation),
+            ("--warm", warm),
+            ("--persistent-contents", ",".join(persistent_contents) or None),
+            ("--gateway", gateway),
             *(("--template", template) for template in templates),
         ):
             if value is not None:
                 command.append(f"{option}={value}")
+        if newer:
+            command.append("--newer")
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             # The open pipe is what tells the server that this process still lives.
@@ -74,7 +86,7 @@ class LocalManager:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env=_server_environment(),
+                env={**_server_environment(), "KRUISE_LOCAL_API_KEY": self.api_key},
             )
         except OSError as error:
             self._errors.close()
