@@ -17,7 +17,7 @@ from kruise_autopatch_local import LocalManager
 
 def main(program: Path) -> int:
     with LocalManager() as manager:
-        print(f"A local sandbox-manager listens on {manager.url}; it isolates nothing.\n")
+        print(f"A local sandbox-manager listens on {manager.url}.\n")
         print(f"$ export {' '.join(f'{k}={v}' for k, v in manager.environment().items())}")
         print(f"$ python {program.name}", flush=True)
         variables = {**os.environ, **manager.environment()}

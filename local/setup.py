@@ -29,4 +29,14 @@ setup(
         "psutil>=5.9.6",
         "joserfc>=1.0",
     ],
+    extras_require={
+        # What E2B's template has beside Python: for kernels that are to have it too.
+        "data": [
+            "e2b-charts>=0.0.3",
+            "matplotlib>=3.8",
+            "numpy>=1.26",
+            "pandas>=2.1",
+            "pillow>=10",
+        ],
+    },
 )

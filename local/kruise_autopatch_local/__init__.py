@@ -4,10 +4,8 @@ It is meant for laptops and CI: `http(s)://HOST/kruise/api/…` is the control p
 `http(s)://HOST/kruise/<sandbox>/<port>/…` the data plane, as on a cluster, so that code
 using the E2B SDKs can be tried without one.
 
-**It isolates nothing.** A "sandbox" is a directory and some ordinary processes of the user
-who started the server. Code that runs in it can read, change and delete whatever that
-user can, reach the network, and see other sandboxes. Never run code in it that you would
-not run in your own shell.
+Where the host allows it, a sandbox has namespaces of its own: files, processes, accounts. That
+keeps programs apart, so that they behave as in a pod; **it is no boundary against hostile code**.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 from . import options
 
@@ -15,12 +16,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit("error: the local sandbox-manager needs Linux or macOS")
     try:
         from . import server
+        from .control_plane.api_keys import new as new_api_key
     except ModuleNotFoundError as error:
         raise SystemExit(
             f"error: the local sandbox-manager needs the package that provides '{error.name}'.\n"
             "Install it with: pip install kruise-autopatch-local"
         ) from error
-    server.run(chosen)
+    key = chosen.api_key or os.environ.get("KRUISE_LOCAL_API_KEY") or new_api_key()
+    server.run(replace(chosen, api_key=key))
 
 
 if __name__ == "__main__":

@@ -54,6 +54,10 @@ class Endpoints(Generic[Handler]):
         # Patterns with more parts are more specific.
         self._table.sort(key=lambda entry: -len(entry[0].parts))
 
+    def patterns(self) -> list[tuple[str, str]]:
+        """The method and the path of each."""
+        return [(pattern.method, "/" + "/".join(pattern.parts)) for pattern, _ in self._table]
+
     def find(self, method: str, path: str) -> tuple[Handler, dict[str, str]]:
         """The handler, and the values of the pattern's names. Raises `NoEndpoint`."""
         parts = tuple(path.lstrip("/").split("/"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -35,7 +36,7 @@ class LocalManagerError(RuntimeError):
 class LocalManager:
     """Starts a local sandbox-manager, and stops it on exit.
 
-    It isolates nothing: what runs in its sandboxes runs as you.
+    It keeps sandboxes apart where it can, but it is no boundary against hostile code.
 
         with LocalManager() as manager:
             subprocess.run([...], env={**os.environ, **manager.environment()})
@@ -45,7 +46,7 @@ class LocalManager:
         self,
         *,
         python: str = sys.executable,
-        api_key: str = Options.api_key,
+        api_key: str | None = Options.api_key,
         templates: Sequence[str] = Options.templates,
         e2b_domain: str | None = Options.e2b_domain,
         certfile: str | None = Options.certfile,
@@ -53,13 +54,18 @@ class LocalManager:
         request_log: bool = True,
         token_validity: float = Options.token_validity,
         token_leeway: float = Options.token_leeway,
+        isolation: str = Options.isolation,
+        warm: int = Options.warm,
+        persistent_contents: Sequence[str] = Options.persistent_contents,
+        gateway: str = Options.gateway,
+        newer: bool = Options.newer,
     ) -> None:
-        self.api_key = api_key
+        # Nobody else on this machine is to guess it, or to read it in a list of processes.
+        self.api_key = api_key or f"local-{secrets.token_hex(16)}"
         self._directory = tempfile.TemporaryDirectory(prefix="kruise-local-log-")
         self._log = os.path.join(self._directory.name, "requests.jsonl") if request_log else None
         self._outage = os.path.join(self._directory.name, "token-outage")
         options = Options(
-            api_key=api_key,
             templates=templates,
             e2b_domain=e2b_domain,
             certfile=certfile,
@@ -69,6 +75,11 @@ class LocalManager:
             token_leeway=token_leeway,
             token_outage=self._outage,
             exit_with_stdin=True,
+            isolation=isolation,
+            warm=warm,
+            persistent_contents=persistent_contents,
+            gateway=gateway,
+            newer=newer,
         )
         command = [python, "-m", "kruise_autopatch_local", *options.arguments()]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
@@ -79,7 +90,7 @@ class LocalManager:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                env=_server_environment(),
+                env={**_server_environment(), "KRUISE_LOCAL_API_KEY": self.api_key},
             )
         except OSError as error:
             self._errors.close()

@@ -62,6 +62,28 @@ def _seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
 
 
+def _count(text: str) -> int:
+    if text.isdecimal() and int(text) <= 1000:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 1000")
+
+
+def _contents(text: str) -> tuple[str, ...]:
+    contents = tuple(text.split(","))
+    if contents in (("filesystem",), ("filesystem", "memory")):
+        return contents
+    raise argparse.ArgumentTypeError(f"'{text}' is not filesystem or filesystem,memory")
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text in choices:
+            return text
+        raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(choices)}")
+
+    return read
+
+
 def _file(path: str) -> str:
     if not os.path.isfile(path):
         raise argparse.ArgumentTypeError(f"there is no file '{path}'")
@@ -74,10 +96,15 @@ class Options:
 
     host: str = _option("127.0.0.1", "a loopback address; default %(default)s", _loopback)
     port: int = _option(0, "0, the default, takes a free one", _port)
-    api_key: str = _option("some-api-key", "default %(default)s; accepted raw and encoded")
+    api_key: str | None = _option(
+        None,
+        "accepted raw and encoded; better set KRUISE_LOCAL_API_KEY, which other users cannot see;"
+        " default: a new one at each start",
+    )
     templates: Sequence[str] = _option(
         (),
-        "one more template, besides base, code-interpreter-v1, desktop; may be repeated",
+        "one more template, besides base, code-interpreter, code-interpreter-v1, desktop; may be"
+        " repeated",
         flag="--template",
         value="NAME",
     )
@@ -101,6 +128,31 @@ class Options:
         _seconds,
         value="SECONDS",
     )
+    isolation: str = _option(
+        "auto",
+        "give sandboxes namespaces of their own: where possible (auto, the default), or else do"
+        " not start (namespaces), or never (none)",
+        _one_of("auto", "namespaces", "none"),
+        value="auto|namespaces|none",
+    )
+    warm: int = _option(0, "keep so many sandboxes ready, as a SandboxSet does", _count, value="N")
+    persistent_contents: Sequence[str] = _option(
+        (),
+        "what a paused sandbox keeps, as a SandboxSet declares it: filesystem, or"
+        " filesystem,memory; default: nothing",
+        _contents,
+        value="WHAT",
+    )
+    gateway: str = _option(
+        "jwt",
+        "the token that the data plane demands: that of protected sandboxes (jwt, the default), or"
+        " the sandbox's own on every request (uuid), as Helm's default does",
+        _one_of("jwt", "uuid"),
+        value="jwt|uuid",
+    )
+    newer: bool = _option(
+        False, "also fork, refreshes and /kruise/api/health, as servers since September 2026"
+    )
     # For tests: seconds that an expired token still passes; and a file that, while it exists,
     # holds the answer to every request for a token.
     token_leeway: float = _option(0.0, read=_seconds)
@@ -115,6 +167,8 @@ class Options:
             value, flag = getattr(self, option.name), _flag(option)
             if value is True:
                 found.append(flag)
+            elif option.metadata["type"] is _contents:
+                found += [f"{flag}={','.join(value)}"] if value else []
             elif isinstance(option.default, tuple):
                 found += [f"{flag}={each}" for each in value]
             elif value != option.default:
@@ -133,13 +187,13 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="kruise-autopatch-local",
         description="A local sandbox-manager that speaks OpenKruise Agents' private E2B "
-        "protocol. It isolates nothing: sandboxes are directories and processes of yours.",
+        "protocol. It keeps sandboxes apart where it can, but is no boundary against hostile code.",
     )
     for option in fields(Options):
         about, how = option.metadata, dict[str, Any]()
         if isinstance(option.default, bool):
             how = {"action": "store_true"}
-        elif isinstance(option.default, tuple):
+        elif about["type"] is str and isinstance(option.default, tuple):
             how = {"action": "append", "default": [], "metavar": about["value"]}
         else:
             how = {"type": about["type"], "default": option.default, "metavar": about["value"]}

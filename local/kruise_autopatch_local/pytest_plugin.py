@@ -57,7 +57,7 @@ def kruise_autopatch_server() -> Iterator[LocalManager]:
 def kruise_autopatch(
     kruise_autopatch_server: LocalManager, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[LocalServer]:
-    """A local sandbox-manager, to which the E2B SDK of this test leads. It isolates nothing."""
+    """A local sandbox-manager, to which the E2B SDK of this test leads."""
     server = LocalServer(kruise_autopatch_server)
     variables = dict(os.environ)
     # The test's own `monkeypatch`: undone in one order, whichever of the two was first.

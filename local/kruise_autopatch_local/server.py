@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shlex
 import socket
@@ -12,11 +13,19 @@ import threading
 
 import uvicorn
 
-from . import environment
+from . import agent, environment
 from .app import App
+from .control_plane.api import ControlPlane
+from .control_plane.api_keys import ApiKeys
+from .data_plane.gateway import Gateway
 from .data_plane.traffic_tokens import TrafficTokens
+from .doorkeeper import Doorkeeper
 from .options import Options
 from .request_log import RequestLog
+from .sandbox import isolation
+from .sandbox.isolation import IsolationError
+from .sandbox.nursery import Nursery
+from .sandbox.pods import Pods
 from .sandbox.sandboxes import Sandboxes
 
 
@@ -46,6 +55,9 @@ class Server(uvicorn.Server):
 
 def run(options: Options) -> None:
     """Serve until SIGTERM, SIGINT or, if asked for, the end of stdin."""
+    # Before the first thread, and before anything that an agent is not to have open.
+    nursery = Nursery.start(agent.serve)
+    logging.getLogger("uvicorn.error").addFilter(_is_a_surprise)
     listening = _listen(options.host, options.port)
     host, port = listening.getsockname()[:2]
     domain = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -54,10 +66,23 @@ def run(options: Options) -> None:
     exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     greeting = [url, *exports]
 
-    directory = tempfile.mkdtemp(prefix="kruise-local-")
-    sandboxes = Sandboxes(directory, list(options.templates))
+    directory = _make_directory()
+    try:
+        kind = isolation.choose(options.isolation, directory)
+    except (IsolationError, OSError) as error:
+        isolation.remove(directory)
+        raise SystemExit(f"error: {error}") from error
+    # For people: what is read by programs stands on standard output.
+    print(f"kruise-autopatch-local: {kind.described()}", file=sys.stderr, flush=True)
+    pods = Pods(directory, kind, nursery, options.warm)
+    sandboxes = Sandboxes(directory, pods, options.templates, options.persistent_contents)
     tokens = TrafficTokens(options.token_validity, options.token_leeway, options.token_outage)
-    app = App(sandboxes, tokens, options.api_key, options.e2b_domain)
+    api = ControlPlane(
+        sandboxes, tokens, ApiKeys(options.api_key), options.e2b_domain, newer=options.newer
+    )
+    gateway = Gateway(sandboxes, tokens, options.gateway)
+    doorkeeper = Doorkeeper([options.e2b_domain] if options.e2b_domain else [])
+    app = App(sandboxes, api, gateway, doorkeeper)
     config = uvicorn.Config(
         RequestLog(app, options.request_log) if options.request_log else app,
         loop="asyncio",
@@ -71,11 +96,14 @@ def run(options: Options) -> None:
         ssl_certfile=options.certfile,
         ssl_keyfile=options.keyfile,
         timeout_graceful_shutdown=3,
+        # Longer than clients keep connections that they do not use: none is to be closed just as
+        # its next request comes.
+        timeout_keep_alive=300,
     )
     try:
         config.load()
     except OSError as error:  # ssl.SSLError is one.
-        os.rmdir(directory)
+        isolation.remove(directory)
         raise SystemExit(f"error: cannot use the certificate or its key: {error}") from error
     server = Server(config, sandboxes, greeting)
     if options.exit_with_stdin:
@@ -91,9 +119,26 @@ def run(options: Options) -> None:
             asyncio.run(sandboxes.close())
 
 
+def _make_directory() -> str:
+    try:
+        return tempfile.mkdtemp(prefix="kruise-local-")
+    except OSError as error:
+        raise SystemExit(
+            f"error: cannot make a directory in {tempfile.gettempdir()}: {error.strerror}; "
+            "set TMPDIR to one that can be written to"
+        ) from error
+
+
+def _is_a_surprise(record: logging.LogRecord) -> bool:
+    """That a reply was not completed is how we tell a client that its sandbox has ended."""
+    return "without completing response" not in record.getMessage()
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio knows it for TCP and sets TCP_NODELAY; without, the kernel
+    # holds back every reply for 40 ms.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))

@@ -7,11 +7,29 @@ silent command or a long-running cell may not have a next chunk for a long time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+Item = TypeVar("Item")
+
+
+class Broken(Exception):
+    """What is being sent ended too early; the connection is to end, too."""
+
+
+@asynccontextmanager
+async def closing(
+    generator: AsyncGenerator[Item, None],
+) -> AsyncIterator[AsyncGenerator[Item, None]]:
+    """`contextlib.aclosing`, which Python 3.9 does not have."""
+    try:
+        yield generator
+    finally:
+        await generator.aclose()
 
 
 class CancellingStream(Response):
@@ -39,7 +57,7 @@ class CancellingStream(Response):
                     task.cancel()
             results: Any = await asyncio.gather(sending, leaving, return_exceptions=True)
         failure = results[0]
-        if isinstance(failure, Exception) and not isinstance(failure, OSError):
+        if isinstance(failure, Exception) and not isinstance(failure, (Broken, OSError)):
             raise failure
 
     async def _send_all(self, send: Send) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from docs.openkruise import GATEWAY, HELM, KUSTOMIZE, NAMESPACE, PORT, SERVICES
 
 CHECKOUT = Path(__file__).resolve().parents[2]

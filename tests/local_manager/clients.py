@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from typing import Any
 import httpx
 
 from kruise_autopatch_local import LocalManager
+
+# How the SDKs say whose account a request to envd is for.
+USER = {"Authorization": "Basic " + base64.b64encode(b"user:").decode()}
 
 
 class Sandbox:
@@ -28,8 +32,28 @@ class Sandbox:
         return f"{self._prefix}/{port}"
 
     def envd(self, method: str, path: str, **options: Any) -> httpx.Response:
-        headers = {"X-Access-Token": self.token, **options.pop("headers", {})}
+        headers = {"X-Access-Token": self.token, **USER, **options.pop("headers", {})}
         return self.client.request(method, self.url() + path, headers=headers, **options)
+
+    def write(self, path: str, data: bytes) -> httpx.Response:
+        """Upload a file, as the account `user`."""
+        form = {"file": ("ignored", data)}
+        query = {"path": path, "username": "user"}
+        return self.envd("POST", "/files", params=query, files=form)
+
+    def read(self, path: str, **options: Any) -> httpx.Response:
+        """Download a file, as the account `user`."""
+        query = {"path": path, "username": "user"}
+        return self.envd("GET", "/files", params=query, **options)
+
+    def run(self, script: str) -> str:
+        """What a shell script prints, as the SDKs run it."""
+        process = {"cmd": "/bin/bash", "args": ["-l", "-c", script]}
+        messages = self.stream("process.Process/Start", process=process)
+        chunks = [
+            message.get("event", {}).get("data", {}).get("stdout", "") for message in messages
+        ]
+        return b"".join(base64.b64decode(chunk) for chunk in chunks).decode()
 
     def rpc(self, name: str, **message: Any) -> httpx.Response:
         """A unary RPC in JSON, e.g. `rpc("filesystem.Filesystem/Stat", path="/tmp")`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,8 +18,13 @@ def test_the_lines_of_an_execution(sandbox: Sandbox) -> None:
     assert by_type["number_of_executions"]["execution_count"] == 1
     assert by_type["stdout"]["text"] == "out\n"
     assert by_type["stderr"]["text"] == "err\n"
-    assert isinstance(by_type["stdout"]["timestamp"], int)
-    assert by_type["result"] == {"type": "result", "text": "text", "is_main_result": True}
+    assert datetime.fromisoformat(by_type["stdout"]["timestamp"]).tzinfo is not None
+    assert by_type["result"] == {
+        "type": "result",
+        "text": "text",
+        "extra": {},
+        "is_main_result": True,
+    }
     assert lines[-1] == {"type": "end_of_execution"}
 
 
@@ -57,8 +63,22 @@ def test_errors_and_dead_kernels(sandbox: Sandbox) -> None:
     assert "division by zero" in error["value"]
     assert "ZeroDivisionError" in error["traceback"]
     died = sandbox.run_code("import os; os._exit(1)")
-    assert died[-2]["name"] == "UnexpectedEndOfExecution"
-    assert sandbox.run_code("1 + 1")[1]["text"] == "2"
+    assert died[-2]["name"] == "ContextRestarting"
+    again = sandbox.run_code("1 + 1")
+    assert (again[0]["execution_count"], again[1]["text"]) == (1, "2")
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [("'s'", "s"), ('"it\'s"', "it's"), ("'a\\nb'", "a\\nb"), ("''", ""), ("'\"'", '"')],
+)
+def test_strings_are_shown_without_their_quotes(sandbox: Sandbox, code: str, text: str) -> None:
+    assert sandbox.run_code(code)[1]["text"] == text
+
+
+def test_dictionaries_and_lists_have_json(sandbox: Sandbox) -> None:
+    lines = sandbox.run_code("display({'a': [1]}); display({'a': object()}); [float('nan')]")
+    assert [line.get("json") for line in lines[1:-1]] == [{"a": [1]}, None, [None]]
 
 
 def test_environment_variables_of_one_execution(sandbox: Sandbox) -> None:
@@ -72,7 +92,8 @@ def test_contexts(sandbox: Sandbox) -> None:
     sandbox.run_code("x = 'default'")
     made = sandbox.client.post(contexts, json={"language": "python", "cwd": "/tmp"}).json()
     assert made == {"id": made["id"], "language": "python", "cwd": "/tmp"}
-    assert len(sandbox.client.get(contexts).json()) == 2
+    listed = sandbox.client.get(contexts).json()
+    assert [each["cwd"] for each in listed if each["language"] == "python"][1:] == ["/tmp"]
     assert sandbox.run_code("x", context_id=made["id"])[1]["name"] == "NameError"
     sandbox.run_code("y = 1", context_id=made["id"])
     assert sandbox.client.post(f"{contexts}/{made['id']}/restart").is_success
@@ -85,7 +106,9 @@ def test_contexts(sandbox: Sandbox) -> None:
 def test_a_restart_ends_what_is_running(sandbox: Sandbox) -> None:
     contexts = f"{sandbox.url(49999)}/contexts"
     sandbox.run_code("1")
-    (context,) = sandbox.client.get(contexts).json()
+    # It is there from the start.
+    context = sandbox.client.get(contexts).json()[0]
+    assert context["language"] == "python"
     code = "print('begun', flush=True)\nwhile True: pass"
     with sandbox.client.stream(
         "POST", f"{sandbox.url(49999)}/execute", json={"code": code}
@@ -94,15 +117,46 @@ def test_a_restart_ends_what_is_running(sandbox: Sandbox) -> None:
         while "begun" not in next(lines):
             pass
         assert sandbox.client.post(f"{contexts}/{context['id']}/restart").is_success
-        assert "UnexpectedEndOfExecution" in next(lines)
+        assert "ContextRestarting" in next(lines)
     assert sandbox.run_code("'new'", context_id=context["id"])[1]["text"] == "new"
 
 
-def test_python_only(sandbox: Sandbox) -> None:
-    body = {"code": "1", "language": "r"}
+def test_a_language_without_a_kernel(sandbox: Sandbox) -> None:
+    body = {"code": "1", "language": "cobol"}
     response = sandbox.client.post(f"{sandbox.url(49999)}/execute", json=body)
-    assert response.status_code == 400
-    assert "Language 'r' is not available" in response.text
+    assert response.status_code == 500
+    assert "The 'cobol' kernel is not available" in response.text
+    assert sandbox.run_code("1 + 1", language="PYTHON ")[1]["text"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "kind"),
+    [
+        ({}, ["body", "code"], "missing"),
+        ({"code": 1}, ["body", "code"], "string_type"),
+        ({"code": "1", "language": 5}, ["body", "language"], "string_type"),
+        ({"code": "1", "env_vars": {"A": 1}}, ["body", "env_vars", "A"], "string_type"),
+        ({"code": "1", "env_vars": ["a"]}, ["body", "env_vars"], "dict_type"),
+        ([], ["body"], "model_attributes_type"),
+    ],
+)
+def test_bad_bodies_are_refused_as_by_fastapi(
+    sandbox: Sandbox, body: Any, place: list[str], kind: str
+) -> None:
+    response = sandbox.client.post(f"{sandbox.url(49999)}/execute", json=body)
+    assert response.status_code == 422
+    (detail,) = response.json()["detail"]
+    assert (detail["loc"], detail["type"]) == (place, kind)
+
+
+def test_only_json_is_run(sandbox: Sandbox) -> None:
+    """A page of another site cannot send that without being asked first."""
+    response = sandbox.client.post(
+        f"{sandbox.url(49999)}/execute",
+        content=b'{"code": "1"}',
+        headers={"Content-Type": "text/plain"},
+    )
+    assert response.status_code == 422
 
 
 def test_the_sdk_runs_code(sandbox: Sandbox, manager: LocalManager) -> None:

@@ -6,10 +6,12 @@ import re
 import time
 from datetime import datetime
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
 import pytest
 
+from kruise_autopatch import encode_api_key
 from kruise_autopatch_local import LocalManager
 
 
@@ -18,7 +20,7 @@ def test_create_replies_the_servers_fields(api: httpx.Client, manager: LocalMana
     response = api.post("/sandboxes", json=body)
     sandbox = response.json()
     assert response.status_code == 201
-    assert re.fullmatch("sbx[a-z2-7]{13}", sandbox["sandboxID"])
+    assert re.fullmatch("default--my-template-[a-z2-9]{13}", sandbox["sandboxID"])
     assert sandbox["envdVersion"] == "0.2.10"
     assert sandbox["envdAccessToken"]
     assert sandbox["domain"] == manager.domain
@@ -26,7 +28,8 @@ def test_create_replies_the_servers_fields(api: httpx.Client, manager: LocalMana
     assert sandbox["state"] == "running"
     assert sandbox["metadata"] == {
         "a": "b",
-        "e2b.agents.kruise.io/sandbox-resource": f"default/{sandbox['sandboxID']}",
+        "sandbox.agents.kruise.io/hash-immutable-part": ANY,
+        "e2b.agents.kruise.io/sandbox-resource": sandbox["sandboxID"].replace("--", "/"),
     }
     assert "trafficAccessToken" not in sandbox
     assert api.delete(f"/sandboxes/{sandbox['sandboxID']}").status_code == 204
@@ -39,6 +42,12 @@ def test_create_replies_the_servers_fields(api: httpx.Client, manager: LocalMana
         ({"templateID": "base", "timeout": 29}, 400, "timeout should between 30 and 2592000"),
         ({"templateID": "base", "timeout": 2592001}, 400, "timeout should between"),
         ({"templateID": "base", "metadata": {"a b": "c"}}, 400, "Unqualified metadata key [a b]"),
+        ({"templateID": "base", "metadata": {"agents.kruise.io/x": ""}}, 400, "Forbidden"),
+        ({"templateID": "base", "metadata": {"label:a b": ""}}, 400, "invalid label name [a b]"),
+        ({"templateID": "base", "network": {"allowOut": ["!"]}}, 400, "invalid allowOut entry"),
+        ({"templateID": "base", "network": {"denyOut": ["a.b"]}}, 400, "domains are not supported"),
+        ({"templateID": "base", "volumeMounts": [{"name": "v"}]}, 400, '"v" not found'),
+        ({"templateID": "base", "network": "x"}, 500, "models.SandboxNetworkConfig"),
         ({"templateID": "base", "timeout": "soon"}, 500, "timeout"),
     ],
 )
@@ -46,7 +55,8 @@ def test_create_refuses(api: httpx.Client, body: Any, status: int, message: str)
     response = api.post("/sandboxes", json=body)
     assert response.status_code == status
     assert response.json().keys() == {"code", "headers", "message", "request_id"}
-    assert response.json()["code"] == status
+    # A code that the server leaves unset is 0.
+    assert response.json()["code"] == (0 if status == 500 else status)
     assert response.json()["headers"] is None
     assert message in response.json()["message"]
 
@@ -62,27 +72,38 @@ def test_a_timeout_of_0_means_300_seconds(api: httpx.Client) -> None:
 def test_the_v2_routes_of_newer_sdks_do_not_exist(
     plain: httpx.Client, prefix: str, path: str
 ) -> None:
-    response = plain.post(prefix + path, json={})
+    host = {} if prefix else {"Host": "api.localhost"}
+    response = plain.post(prefix + path, json={}, headers=host)
     assert response.status_code == 405
     assert response.headers["content-type"].startswith("text/plain")
     assert response.headers["allow"] == "GET, HEAD"
     assert response.text == "Method Not Allowed\n"
 
 
-def test_both_forms_of_the_key_are_accepted_and_no_other(plain: httpx.Client) -> None:
-    # The encoded form of `some-api-key`, as openkruise/agents' own tool prints it.
-    encoded = "e2b_6f6b6167010000000c736f6d652d6170692d6b657947a2e62d3ce60d6d"
-    for key, status in (("some-api-key", 200), (encoded, 200), ("other", 401), ("", 401)):
+def test_both_forms_of_the_key_are_accepted_and_no_other(
+    manager: LocalManager, plain: httpx.Client
+) -> None:
+    keys = (
+        (manager.api_key, 200),
+        (encode_api_key(manager.api_key), 200),
+        ("other", 401),
+        ("", 401),
+    )
+    for key, status in keys:
         response = plain.get("/kruise/api/v2/sandboxes", headers={"X-API-KEY": key})
         assert response.status_code == status
     assert response.json()["message"] == "Invalid API Key"
 
 
-def test_native_and_private_routes(plain: httpx.Client, created: dict[str, Any]) -> None:
+def test_native_and_private_paths(
+    manager: LocalManager, plain: httpx.Client, created: dict[str, Any]
+) -> None:
     path = f"/sandboxes/{created['sandboxID']}"
-    headers = {"X-API-Key": "some-api-key"}
+    headers = {"X-API-Key": manager.api_key, "Host": "api.localhost"}
     assert plain.get(path, headers=headers).json()["sandboxID"] == created["sandboxID"]
-    assert plain.get("/health").text == "OK"
+    assert plain.get("/health", headers=headers).text == "OK"
+    # By an address, a native path leads nowhere.
+    assert plain.get("/health").status_code == 500
     assert plain.get("/kruise/api/health").status_code == 404
     assert plain.get("/kruise/apix").text == "404 page not found\n"
     token = f"{path}/traffic-access-token"
@@ -107,10 +128,10 @@ def test_subtrees_fall_through_to_shorter_routes(
     [("GET", ""), ("DELETE", ""), ("POST", "/connect"), ("POST", "/pause"), ("POST", "/timeout")],
 )
 def test_an_unknown_sandbox(api: httpx.Client, method: str, suffix: str) -> None:
-    response = api.request(method, f"/sandboxes/sbxnope{suffix}")
+    response = api.request(method, f"/sandboxes/default--nope{suffix}")
     assert response.status_code == 404
     assert response.json()["message"] == (
-        "Sandbox route not found, maybe it is crashed or killed: sbxnope"
+        "Sandbox route not found, maybe it is crashed or killed: default--nope"
     )
 
 
@@ -129,13 +150,79 @@ def test_connect_only_extends(api: httpx.Client, created: dict[str, Any]) -> Non
 def test_pause_and_resume(api: httpx.Client, created: dict[str, Any]) -> None:
     path = f"/sandboxes/{created['sandboxID']}"
     assert api.post(f"{path}/pause").status_code == 204
-    assert api.post(f"{path}/pause").status_code == 409
-    assert api.post(f"{path}/timeout", json={"timeout": 9}).status_code == 409
-    assert api.get(path).json()["state"] == "paused"
+    assert api.post(f"{path}/pause").status_code == 204
+    assert api.post(f"{path}/timeout", json={"timeout": 9}).status_code == 500
+    paused = api.get(path).json()
+    assert paused["state"] == "paused"
+    assert lifetime(paused) > 90 * 365 * 86400
     assert api.post(f"{path}/connect", json={"timeout": 30}).status_code == 201
     assert api.get(path).json()["state"] == "running"
-    assert api.post(f"{path}/resume", json={"timeout": 30}).status_code == 409
+    assert api.post(f"{path}/resume", json={"timeout": 30}).status_code == 204
     assert api.post(f"{path}/resume", json={}).status_code == 500
+
+
+def test_labels_and_options_in_metadata(api: httpx.Client) -> None:
+    prefix = "e2b.agents.kruise.io/"
+    metadata = {
+        "label:app": "x",
+        f"{prefix}never-timeout": "true",
+        f"{prefix}return-sandbox-ip": "true",
+        f"{prefix}sandbox-name": "mine",
+    }
+    body = {"templateID": "base", "metadata": metadata}
+    sandbox = api.post("/sandboxes", json=body).json()
+    assert sandbox["sandboxID"] == "default--mine"
+    assert sandbox["endAt"] == "0001-01-01T00:00:00Z"
+    assert sandbox["metadata"]["app"] == "x"
+    assert sandbox["metadata"][f"{prefix}sandbox-ip"] == "127.0.0.1"
+    # A label is shown, but is not found by.
+    assert api.get("/v2/sandboxes", params={"app": "x"}).json() == []
+    assert api.post("/sandboxes", json=body).status_code == 409
+    assert api.delete("/sandboxes/default--mine").status_code == 204
+
+
+def test_network_rules_are_shown_as_blocks(api: httpx.Client, created: dict[str, Any]) -> None:
+    path = f"/sandboxes/{created['sandboxID']}"
+    assert "network" not in api.get(path).json()
+    rules = {"allowOut": ["8.8.8.8", "example.com"], "denyOut": ["0.0.0.0/0"]}
+    assert api.put(f"{path}/network", json=rules).status_code == 204
+    assert api.get(path).json()["network"]["allowOut"] == ["8.8.8.8/32", "example.com"]
+    assert api.put(f"{path}/network", content="{").status_code == 400
+    assert api.put(f"{path}/network", json={}).status_code == 204
+    assert "network" not in api.get(path).json()
+
+
+def test_api_keys_can_be_made_and_removed(api: httpx.Client, plain: httpx.Client) -> None:
+    assert api.post("/api-keys", json={}).status_code == 400
+    made = api.post("/api-keys", json={"name": "second"}).json()
+    headers = {"X-API-Key": made["key"]}
+    assert plain.get("/kruise/api/v2/sandboxes", headers=headers).status_code == 200
+    assert [key["name"] for key in api.get("/api-keys").json()][-1] == "second"
+    assert api.delete(f"/api-keys/{made['id']}").status_code == 204
+    assert api.delete(f"/api-keys/{made['id']}").status_code == 404
+    assert plain.get("/kruise/api/v2/sandboxes", headers=headers).status_code == 401
+
+
+def test_newer_servers_know_more() -> None:
+    with (
+        LocalManager(newer=True) as manager,
+        httpx.Client(
+            base_url=f"{manager.url}/kruise/api",
+            headers={"X-API-Key": manager.api_key},
+            trust_env=False,
+            timeout=60,
+        ) as api,
+    ):
+        assert api.get("/health").text == "OK"
+        sandbox = api.post("/sandboxes", json={"templateID": "base"}).json()
+        path = f"/sandboxes/{sandbox['sandboxID']}"
+        assert api.post(f"{path}/refreshes", json={"duration": 600}).status_code == 204
+        assert lifetime(api.get(path).json()) >= 600
+        assert api.post(f"{path}/refreshes", json={"duration": 3601}).status_code == 400
+        forks = api.post(f"{path}/fork", json={"count": 2})
+        assert forks.status_code == 201
+        assert len({fork["sandbox"]["sandboxID"] for fork in forks.json()}) == 2
+        assert api.post(f"{path}/fork", json={"unknown": 1}).status_code == 400
 
 
 def test_list_filters_and_pages(api: httpx.Client) -> None:

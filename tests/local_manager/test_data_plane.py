@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Iterator
 
 import httpx
@@ -32,8 +33,17 @@ class Echo(Handler):
 
 @pytest.fixture
 def echo_port() -> Iterator[int]:
-    with Server(Echo) as server:
+    """Of a server that listens on every address, as one in a pod has to."""
+    with Server(Echo, "0.0.0.0") as server:
         yield server.server_port
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is Linux's alone")
+def test_a_server_on_127_0_0_1_is_not_reached(sandbox: Sandbox) -> None:
+    with Server(Echo) as server:
+        response = sandbox.client.get(sandbox.url(server.server_port))
+    assert response.status_code == 503
+    assert response.headers["content-type"] == "text/plain"
 
 
 @pytest.fixture
@@ -45,10 +55,10 @@ def closed_port() -> int:
 
 
 def test_an_unknown_sandbox(plain: httpx.Client) -> None:
-    response = plain.get("/kruise/sbxnope/49983/health")
+    response = plain.get("/kruise/default--nope/49983/health")
     assert response.status_code == 502
     assert response.headers["content-type"].startswith("text/plain")
-    assert response.text == "API Error: healthy sandbox sbxnope not found"
+    assert response.text == "API Error: healthy sandbox default--nope not found"
 
 
 def test_a_paused_or_killed_sandbox_is_not_healthy(api: httpx.Client, sandbox: Sandbox) -> None:
@@ -65,13 +75,16 @@ def test_a_paused_or_killed_sandbox_is_not_healthy(api: httpx.Client, sandbox: S
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/kruise/sbxnope", 500),
-        ("/kruise/sbxnope/49983?x=1", 500),
-        ("/kruise/sbxnope/http/x", 400),
-        ("/kruise/sbxnope/0/x", 400),
-        ("/kruise/sbxnope/65536/x", 400),
-        ("/kruise/sbxnope/49983", 502),
-        ("/kruise/sbxnope/49983/?x=1", 502),
+        ("/kruise/default--nope", 500),
+        ("/kruise/default--nope/49983?x=1", 500),
+        ("/kruise/default--nope/http/x", 500),
+        ("/kruise/default--nope/99999999999999999999/x", 500),
+        ("/kruise/default--nope/-1/x", 400),
+        ("/kruise/default--nope/0/x", 502),
+        ("/kruise/default--nope/+49983/x", 502),
+        ("/kruise/default--nope/65536/x", 400),
+        ("/kruise/default--nope/49983", 502),
+        ("/kruise/default--nope/49983/?x=1", 502),
     ],
 )
 def test_which_paths_parse(plain: httpx.Client, path: str, status: int) -> None:
@@ -106,8 +119,21 @@ def test_other_ports_are_proxied_verbatim(sandbox: Sandbox, echo_port: int) -> N
 
 def test_nothing_listens(sandbox: Sandbox, closed_port: int) -> None:
     response = sandbox.client.get(sandbox.url(closed_port))
-    assert response.status_code == 502
-    assert response.text == f"nothing listens on port {closed_port}\n"
+    assert response.status_code == 503
+    assert response.text.startswith("upstream connect error")
+
+
+def test_nothing_listens_for_a_websocket(sandbox: Sandbox, closed_port: int) -> None:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidStatus
+
+    async def talk() -> None:
+        async with connect(f"ws{sandbox.url(closed_port)[len('http') :]}/", proxy=None):
+            pass
+
+    with pytest.raises(InvalidStatus) as refused:
+        asyncio.run(talk())
+    assert refused.value.response.status_code == 503
 
 
 def test_websockets_are_proxied(sandbox: Sandbox) -> None:
@@ -122,7 +148,7 @@ def test_websockets_are_proxied(sandbox: Sandbox) -> None:
             await socket.close(4000, "enough")
 
     async def talk() -> None:
-        async with serve(answer, "127.0.0.1", 0) as server:
+        async with serve(answer, "0.0.0.0", 0) as server:
             port = server.sockets[0].getsockname()[1]
             url = f"ws{sandbox.url(port)[len('http') :]}/a?b=c"
             async with connect(url, proxy=None) as socket:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
+import re
 import signal
+import struct
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import astuple
 from pathlib import Path
@@ -17,29 +22,31 @@ import pytest
 
 from kruise_autopatch_local import LocalManager, LocalManagerError, options
 
-from .clients import Sandbox
+from .clients import USER, Sandbox
 
 COMMAND = [sys.executable, "-m", "kruise_autopatch_local"]
 
 
-def create(url: str) -> Any:
+def create(manager: LocalManager) -> Any:
     body = {"templateID": "base", "timeout": 600}
-    headers = {"X-API-Key": "some-api-key"}
+    headers = {"X-API-Key": manager.api_key}
     return httpx.post(
-        f"{url}/kruise/api/sandboxes", json=body, headers=headers, trust_env=False
+        f"{manager.url}/kruise/api/sandboxes", json=body, headers=headers, trust_env=False
     ).json()
 
 
-def marked(sandbox_id: str) -> list[psutil.Process]:
-    """The processes whose environment names a sandbox."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("E2B_SANDBOX_ID") == sandbox_id:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+def sleeping(seconds: str) -> list[psutil.Process]:
+    """The processes that are called `sleep SECONDS`, zombies aside."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if process.info["cmdline"] == ["sleep", seconds]
+    ]
+
+
+def unique() -> str:
+    """Seconds that nobody else on this machine sleeps for."""
+    return f"1000.{random.randrange(10**9)}"
 
 
 def test_the_first_line_is_the_url(tmp_path: Path) -> None:
@@ -52,43 +59,75 @@ def test_the_first_line_is_the_url(tmp_path: Path) -> None:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
         domain = url.partition("http://")[2]
-        assert [server.stdout.readline().strip() for _ in range(4)] == [
+        *others, key = [server.stdout.readline().strip() for _ in range(4)]
+        assert others == [
             "export KRUISE_E2B_PATCH=1",
             "export KRUISE_E2B_HTTPS=0",
             f"export E2B_DOMAIN={domain}",
-            "export E2B_API_KEY=some-api-key",
         ]
-        assert httpx.get(f"{url}/health", trust_env=False).text == "OK"
+        # A new one each time.
+        assert re.fullmatch("export E2B_API_KEY=local-[0-9a-f]{32}", key)
+        headers = {"X-API-Key": key.partition("=")[2]}
+        listed = httpx.get(f"{url}/kruise/api/v2/sandboxes", headers=headers, trust_env=False)
+        assert listed.json() == []
         server.send_signal(signal.SIGINT)
         assert server.wait() in (0, -signal.SIGINT)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_clean_shutdown_leaves_no_process_and_no_directory() -> None:
-    with LocalManager() as manager, httpx.Client(trust_env=False, timeout=60) as client:
-        sandbox = Sandbox(manager, create(manager.url), client)
+@pytest.mark.parametrize("isolation", ["auto", "none"])
+def test_a_clean_shutdown_leaves_no_process_and_no_directory(
+    isolation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    seconds = unique()
+    with (
+        LocalManager(isolation=isolation) as manager,
+        httpx.Client(trust_env=False, timeout=60) as client,
+    ):
+        sandbox = Sandbox(manager, create(manager), client)
         sandbox.run_code("1")
-        directory = Path(sandbox.run_code("import os; os.getcwd()")[1]["text"])
-        # A daemon in a session of its own, and a command that never ends.
-        script = "setsid sleep 1000 >/dev/null 2>&1 </dev/null & sleep 1000"
+        # A daemon in a session of its own, without an environment; and one that never ends.
+        script = f"setsid env -i sleep {seconds} >/dev/null 2>&1 </dev/null & sleep {seconds}"
         body = {"process": {"cmd": "sh", "args": ["-c", script]}}
         started = subprocess.Popen(
             [sys.executable, "-c", STREAM, f"{sandbox.url()}/process.Process/Start",
              sandbox.token, repr(body)],
+            stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        while len(marked(sandbox.id)) < 4:  # the kernel, the shell and both sleeps
+        while len(sleeping(seconds)) < 2:
             time.sleep(0.1)
-        assert directory.is_dir()
     started.wait()
-    assert marked(sandbox.id) == []
-    assert not directory.exists()
+    assert sleeping(seconds) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_server_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its directory it cannot remove any more.
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    seconds = unique()
+    for isolation in ("auto", "none"):
+        with (
+            LocalManager(isolation=isolation) as manager,
+            httpx.Client(trust_env=False, timeout=60) as client,
+        ):
+            sandbox = Sandbox(manager, create(manager), client)
+            sandbox.run(f"setsid env -i sleep {seconds} >/dev/null 2>&1 </dev/null &")
+            while not sleeping(seconds):
+                time.sleep(0.1)
+            manager._process.kill()
+            while sleeping(seconds):
+                time.sleep(0.1)
 
 
 STREAM = """
 import ast, http.client, json, struct, sys, urllib.parse
 url, token, body = urllib.parse.urlsplit(sys.argv[1]), sys.argv[2], sys.argv[3]
 body = json.dumps(ast.literal_eval(body)).encode()
-headers = {"Content-Type": "application/connect+json", "X-Access-Token": token}
+headers = {"Content-Type": "application/connect+json", "X-Access-Token": token,
+           "Authorization": "Basic dXNlcjo="}
 connection = http.client.HTTPConnection(url.netloc)
 connection.request("POST", url.path, struct.pack(">BI", 0, len(body)) + body, headers)
 connection.getresponse().read()
@@ -107,10 +146,29 @@ def test_the_server_ends_with_the_process_that_started_it() -> None:
 
 
 def test_killing_a_sandbox_kills_its_processes(api: httpx.Client, sandbox: Sandbox) -> None:
-    sandbox.run_code("import subprocess; subprocess.Popen(['sleep', '1000']) and None")
-    assert len(marked(sandbox.id)) == 2
+    seconds = unique()
+    sandbox.run_code(f"import subprocess; subprocess.Popen(['sleep', '{seconds}']) and None")
+    assert len(sleeping(seconds)) == 1
     api.delete(f"/sandboxes/{sandbox.id}")
-    assert marked(sandbox.id) == []
+    assert sleeping(seconds) == []
+
+
+def test_a_stream_ends_when_its_sandbox_does(api: httpx.Client, sandbox: Sandbox) -> None:
+    # A grandchild that has left the session holds the pipe.
+    body = json.dumps(
+        {"process": {"cmd": "sh", "args": ["-c", f"echo begun; setsid sleep {unique()}"]}}
+    ).encode()
+    request = {"content": struct.pack(">BI", 0, len(body)) + body}
+    headers = {"Content-Type": "application/connect+json", "X-Access-Token": sandbox.token, **USER}
+    url = f"{sandbox.url()}/process.Process/Start"
+    with sandbox.client.stream("POST", url, headers=headers, **request) as response:
+        chunks = response.iter_raw()
+        while b"stdout" not in next(chunks):
+            pass
+        api.delete(f"/sandboxes/{sandbox.id}")
+        with pytest.raises(httpx.RemoteProtocolError):
+            for _ in chunks:
+                pass
 
 
 def test_the_request_log(manager: LocalManager, plain: httpx.Client) -> None:

@@ -155,7 +155,7 @@ class Headers(Handler):
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with Server(Headers) as server:
+    with Server(Headers, "0.0.0.0") as server:
         yield server.server_port
 
 
@@ -173,7 +173,7 @@ def test_who_gets_no_token(create: Create, api: httpx.Client, plain: httpx.Clien
     sandbox_id = create()["sandboxID"]
     path = f"/sandboxes/{sandbox_id}/traffic-access-token"
     assert plain.post(f"/kruise/api{path}").status_code == 401
-    assert renew(api, "sbxnope").status_code == 404
+    assert renew(api, "default--nope").status_code == 404
     assert renew(api, create(some="thing")["sandboxID"]).status_code == 409
     api.post(f"/sandboxes/{sandbox_id}/pause")
     assert renew(api, sandbox_id).status_code == 409

@@ -95,9 +95,11 @@ def test_what_is_set_during_the_test_is_undone_too(
 
 
 def test_a_sandbox_is_left_over(kruise_autopatch: Any) -> None:
-    process = Sandbox.create().commands.run("echo $$; exec sleep 1000", background=True)
-    stdout, _, _ = next(iter(process))
-    Path(__file__).with_name("process").write_text(stdout)
+    # Its number is another one outside of the sandbox; so it is told by what it is called.
+    name = f"sleep 1000.{os.getpid()}"
+    process = Sandbox.create().commands.run(f"echo begun; exec {name}", background=True)
+    next(iter(process))
+    Path(__file__).with_name("process").write_text(name)
     process.disconnect()
 
 

@@ -18,7 +18,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """On a free port of loopback; serves inside a ``with`` statement."""
+    """On a free port, of loopback unless told otherwise; serves inside a ``with`` statement."""
 
     def __init__(
         self, handler: type[BaseHTTPRequestHandler], at: tuple[str, int] = ("127.0.0.1", 0)

@@ -1,8 +1,9 @@
 """Code that every kernel runs once, silently, before the first cell.
 
 It gives `_kruise_local.use()` and `.restore()` to the executions that bring environment
-variables, and adds the two representations of E2B's template: `e2b/data` for pandas data
-frames, and `e2b/chart` for matplotlib figures if the package `e2b_charts` is installed.
+variables, and adds the representations of E2B's template: JSON for dictionaries and lists,
+`e2b/data` for pandas data frames, and `e2b/chart` for matplotlib figures if the package
+`e2b_charts` is installed.
 """
 
 SETUP = """
@@ -36,6 +37,10 @@ def _kruise_setup():
             print_method = ObjectName(method)
             _return_type = dict
 
+            def pop(self, kind, default=None):
+                # Keep every printer: matplotlib's inline backend removes those for figures.
+                return default
+
         shell = get_ipython()
         made = Formatter(parent=shell.display_formatter)
         shell.display_formatter.formatters[mime] = made
@@ -57,6 +62,17 @@ def _kruise_setup():
             return chart_figure_to_dict(figure)
         except Exception:
             return None
+
+    def plain(value):
+        try:
+            # JSON has no NaN and no infinity.
+            return json.loads(json.dumps(value), parse_constant=lambda name: None)
+        except Exception:
+            return None
+
+    as_json = get_ipython().display_formatter.formatters["application/json"]
+    for kind in (dict, list):
+        as_json.for_type(kind, plain)
 
     frames = formatter("e2b/data", "_repr_e2b_data_")
     # pandas 3 moved the class's home.

@@ -1,4 +1,4 @@
-"""IPython kernels: one for each code context, run by jupyter_client.
+"""Kernels: one for each code context, run by jupyter_client.
 
 The lines that `execute` yields are those of E2B's code-interpreter template
 (e2b-dev/code-interpreter, template/server) as `e2b_code_interpreter.models.parse_output`
@@ -8,26 +8,33 @@ reads them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable
+from datetime import datetime, timezone
 from typing import Any, Callable
 
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
+from ..streaming import closing
 from .kernel_setup import SETUP
+from .languages import PYTHON, NoSuchLanguage, canonical, kernel_for, kernelspecs
 
 Line = dict[str, Any]
+
+# Kernels that a sandbox may have: each one takes the memory of a Python of its own.
+MOST_KERNELS = 32
 
 _START_TIMEOUT = 60
 _ABORT_TIMEOUT = 5
 # How often a silent execution looks whether its kernel is still there.
 _POLL = 0.2
+# After so many silent seconds the template sends a sign of life.
+_KEEPALIVE = 5.0
 
 # The representations that the SDK's `Result` knows by a name of their own.
 _MIME_NAMES = {
@@ -46,34 +53,30 @@ _MIME_NAMES = {
 }
 
 
-class _OwnInterpreter(KernelSpecManager):
-    """Finds one kernel only: ipykernel in the interpreter that runs this server.
-
-    A `python3` kernel spec of the user's could name any other interpreter.
-    """
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=argv, display_name="Python 3", language="python")
+def _error(name: str, value: str) -> Line:
+    return {"type": "error", "name": name, "value": value, "traceback": ""}
 
 
-_KERNEL_DIED: Line = {
-    "type": "error",
-    "name": "UnexpectedEndOfExecution",
-    "value": "The kernel died before the execution was finished; "
-    "the next execution starts a new one",
-    "traceback": "",
-}
+_RESTARTED = _error("ContextRestarting", "Context was restarted")
 
 
 class Context:
-    """A kernel and the lock that keeps its executions one after the other."""
+    """A kernel and the lock that keeps its executions one after the other.
+
+    The kernel is started by the first execution.
+    """
 
     def __init__(
-        self, cwd: str, connection_file: str, environment: Callable[[], dict[str, str]]
+        self,
+        language: str,
+        cwd: str,
+        connection_file: str,
+        environment: Callable[[], dict[str, str]],
     ) -> None:
         self.id = str(uuid.uuid4())
+        self.language = language
         self.cwd = cwd
+        self._kernel_name = kernel_for(language)
         self._connection_file = connection_file
         self._environment = environment
         self._lock = asyncio.Lock()
@@ -82,25 +85,29 @@ class Context:
         self._given_up = False
         self._removed = False
 
-    async def start(self) -> None:
+    async def _start(self) -> None:
         os.makedirs(os.path.dirname(self._connection_file), mode=0o700, exist_ok=True)
         self._manager = AsyncKernelManager(
-            kernel_spec_manager=_OwnInterpreter(), connection_file=self._connection_file
+            kernel_name=self._kernel_name,
+            kernel_spec_manager=kernelspecs(),
+            connection_file=self._connection_file,
         )
+        environment = self._environment()
         await self._manager.start_kernel(
-            cwd=self.cwd,
-            env=self._environment(),
+            cwd=self.cwd if os.path.isdir(self.cwd) else environment["HOME"],
+            env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         self._client = self._manager.client()
         self._client.start_channels()
         await self._client.wait_for_ready(timeout=_START_TIMEOUT)
-        await self._run_silently(SETUP)
+        if self.language == PYTHON:
+            await self._run_silently(SETUP)
 
     async def restart(self) -> None:
         """End what is running, and go on with a new kernel."""
-        await self._end_execution(self._renew)
+        await self._end_execution(self._stop)
 
     async def remove(self) -> None:
         """Stop for good: an execution that is still waiting must not start a new kernel."""
@@ -122,11 +129,6 @@ class Context:
         finally:
             self._lock.release()
 
-    async def _renew(self) -> None:
-        await self._stop()
-        if not self._removed:
-            await self.start()
-
     async def _stop(self) -> None:
         if self._client is not None:
             self._client.stop_channels()
@@ -138,30 +140,44 @@ class Context:
     async def execute(self, code: str, env: dict[str, str]) -> AsyncGenerator[Line, None]:
         """Run code and yield what comes out, line by line of the HTTP reply."""
         async with self._lock:
-            if self._client is None or not await self._manager.is_alive():
-                await self._renew()
-            if self._removed:
-                yield _KERNEL_DIED
+            if self._client is not None and not await self._manager.is_alive():
+                # It ended since the last execution, by `exit()`.
+                await self._stop()
+                yield _RESTARTED
+                yield {"type": "end_of_execution"}
                 return
-            if env:
+            if self._removed:
+                yield _RESTARTED
+                return
+            if self._client is None:
+                try:
+                    await self._start()
+                except (OSError, RuntimeError) as error:
+                    await self._stop()
+                    yield _error("KernelNotStarted", str(error))
+                    yield {"type": "end_of_execution"}
+                    return
+            if env and self.language == PYTHON:
                 await self._run_silently(f"__import__('_kruise_local').use({env!r})")
             finished = False
             try:
-                async for message in self._run(code, silent=False):
-                    line = _line(message)
-                    if line is not None:
-                        yield line
+                async with closing(self._run(code, silent=False)) as messages:
+                    async for message in messages:
+                        line = {"type": "keepalive"} if message is None else _line(message)
+                        if line is not None:
+                            yield line
                 finished = True
             except _KernelDied:
                 finished = True
                 env = {}
-                yield _KERNEL_DIED
+                await self._stop()
+                yield _RESTARTED
             finally:
                 if not finished:
-                    # The client left (for example at its timeout): as on the template, what
-                    # it started must not hold up the next execution.
+                    # The client left (for example at its timeout): what it started must not hold
+                    # up the next execution.
                     await self._abort()
-                if env:
+                if env and self.language == PYTHON:
                     await self._run_silently("__import__('_kruise_local').restore()")
             yield {"type": "end_of_execution"}
 
@@ -177,22 +193,22 @@ class Context:
                 continue
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 return
-        await self._renew()
+        await self._stop()
 
     async def _run_silently(self, code: str) -> None:
-        try:
+        with contextlib.suppress(_KernelDied):
             async for _ in self._run(code, silent=True):
                 pass
-        except _KernelDied:
-            pass
 
-    async def _run(self, code: str, silent: bool) -> AsyncGenerator[dict[str, Any], None]:
+    async def _run(self, code: str, silent: bool) -> AsyncGenerator[dict[str, Any] | None, None]:
+        """The kernel's messages about an execution; `None` is a sign of life."""
         client = self._client
         if client is None:
             raise _KernelDied
         message_id = client.execute(
             code, silent=silent, store_history=not silent, allow_stdin=False
         )
+        last = time.monotonic()
         while True:
             if self._given_up or self._client is not client:
                 raise _KernelDied
@@ -201,6 +217,9 @@ class Context:
             except queue.Empty:
                 if self._client is not client or not await self._manager.is_alive():
                     raise _KernelDied from None
+                if time.monotonic() - last >= _KEEPALIVE:
+                    last = time.monotonic()
+                    yield None
                 continue
             if message["parent_header"].get("msg_id") != message_id:
                 continue
@@ -208,6 +227,7 @@ class Context:
                 if message["content"]["execution_state"] == "idle":
                     return
                 continue
+            last = time.monotonic()
             yield message
 
 
@@ -215,35 +235,36 @@ class _KernelDied(Exception):
     pass
 
 
+class TooManyKernels(Exception):
+    """A sandbox has as many kernels as it may have."""
+
+
 class Kernels:
-    """The contexts of one sandbox. The default one is started when it is first needed."""
+    """The contexts of one sandbox: a default one for each language, and those made later."""
 
     def __init__(
         self, directory: str, home: str, environment: Callable[[], dict[str, str]]
     ) -> None:
+        self.home = home
         self._directory = directory
-        self._home = home
         self._environment = environment
         self._contexts: dict[str, Context] = {}
-        self._default: str | None = None
-        self._starting = asyncio.Lock()
+        self._defaults: dict[str, str] = {}
+        # The template starts with these two.
+        for language in (PYTHON, "javascript"):
+            with contextlib.suppress(NoSuchLanguage):
+                self._make_default(language)
 
-    async def default(self) -> Context:
-        async with self._starting:
-            if self._default is None:
-                self._default = (await self.create(self._home)).id
-            return self._contexts[self._default]
+    async def default(self, language: str) -> Context:
+        """The default context of a language. Raises `NoSuchLanguage`."""
+        name = canonical(language)
+        if name not in self._defaults:
+            self._make_default(name)
+        return self._contexts[self._defaults[name]]
 
-    async def create(self, cwd: str) -> Context:
-        name = os.path.join(self._directory, f"{uuid.uuid4().hex}.json")
-        context = Context(cwd, name, self._environment)
-        try:
-            await context.start()
-        except BaseException:
-            await context.remove()
-            raise
-        self._contexts[context.id] = context
-        return context
+    async def create(self, language: str, cwd: str) -> Context:
+        """A new context. Raises `NoSuchLanguage`."""
+        return self._make(canonical(language), cwd)
 
     def all(self) -> list[Context]:
         return list(self._contexts.values())
@@ -252,21 +273,28 @@ class Kernels:
         return self._contexts.get(context_id)
 
     async def remove(self, context: Context) -> None:
-        del self._contexts[context.id]
-        if self._default == context.id:
-            self._default = None
+        self._contexts.pop(context.id, None)
+        for language, context_id in list(self._defaults.items()):
+            if context_id == context.id:
+                del self._defaults[language]
         await context.remove()
 
-    async def close(self) -> None:
-        for context in self.all():
-            await self.remove(context)
+    def _make_default(self, language: str) -> None:
+        self._defaults[language] = self._make(language, self.home).id
+
+    def _make(self, language: str, cwd: str) -> Context:
+        if len(self._contexts) >= MOST_KERNELS:
+            raise TooManyKernels
+        name = os.path.join(self._directory, f"{uuid.uuid4().hex}.json")
+        context = Context(language, cwd, name, self._environment)
+        self._contexts[context.id] = context
+        return context
 
 
 def _line(message: dict[str, Any]) -> Line | None:
     kind, content = message["msg_type"], message["content"]
     if kind == "stream":
-        # Nanoseconds, as the SDK's OutputMessage documents its timestamp.
-        return {"type": content["name"], "text": content["text"], "timestamp": time.time_ns()}
+        return {"type": content["name"], "text": content["text"], "timestamp": _time(message)}
     if kind in ("display_data", "execute_result"):
         return _result(content["data"], is_main=kind == "execute_result")
     if kind == "error":
@@ -274,15 +302,22 @@ def _line(message: dict[str, Any]) -> Line | None:
             "type": "error",
             "name": content["ename"],
             "value": content["evalue"],
-            "traceback": "\n".join(content["traceback"]),
+            "traceback": "".join(content["traceback"]),
         }
     if kind == "execute_input":
         return {"type": "number_of_executions", "execution_count": content["execution_count"]}
     return None
 
 
+def _time(message: dict[str, Any]) -> str:
+    sent = message["header"].get("date")
+    if not isinstance(sent, datetime):
+        sent = datetime.now(timezone.utc)
+    return sent.isoformat()
+
+
 def _result(data: dict[str, Any], is_main: bool) -> Line:
-    line: Line = {"type": "result", "is_main_result": is_main}
+    line: Line = {"type": "result"}
     extra = {}
     for mime, value in data.items():
         if mime in _MIME_NAMES:
@@ -290,9 +325,7 @@ def _result(data: dict[str, Any], is_main: bool) -> Line:
         else:
             extra[mime] = value
     text = line.get("text")
-    # The template shows a plain string without its quotes.
-    if isinstance(text, str) and len(text) > 1 and text[0] == text[-1] == "'":
+    # The template shows a plain string without its quotes, whichever they are.
+    if isinstance(text, str) and len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         line["text"] = text[1:-1]
-    if extra:
-        line["extra"] = extra
-    return line
+    return {**line, "extra": extra, "is_main_result": is_main}

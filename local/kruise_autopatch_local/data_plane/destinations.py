@@ -1,12 +1,14 @@
-"""`/kruise/<sandbox>/<port>/…`: the sandbox and the port that an address leads to.
+"""The sandbox and the port that an address leads to.
 
-The rules are those of openkruise/agents' custom E2B adapter: the rest of the path, the query
-and every escape are handed on verbatim; the sandbox id is not decoded; and a query straight
-after the port, without a slash between, does not parse.
+The rules are those of openkruise/agents' E2B adapters: below `/kruise/` the path alone counts;
+elsewhere the SDKs' headers do, or else the host name. The rest of the path, the query and every
+escape are handed on verbatim; the sandbox id is not decoded; and a query straight after the
+port, without a slash between, does not parse.
 """
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from starlette.datastructures import Headers
@@ -14,6 +16,10 @@ from starlette.datastructures import Headers
 from kruise_autopatch.protocol import PREFIX
 
 from .errors import DataPlaneError
+
+# Go's Atoi, whose numbers have 64 bits.
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+_SANDBOX_HOST = re.compile(r"([0-9]{1,5})-([^.]+)\.", re.ASCII)
 
 
 class Destination(NamedTuple):
@@ -24,31 +30,43 @@ class Destination(NamedTuple):
     target: str
 
 
-def by_path(target: str) -> Destination:
-    """What a raw request target (path and query) below `/kruise/` leads to."""
-    rest = target[len(PREFIX) + 1 :]
-    sandbox_id, slash, rest = rest.partition("/")
-    if not slash or not sandbox_id:
-        raise DataPlaneError(500, f"API Error: invalid path format: {target}")
-    port, slash, rest = rest.partition("/")
-    try:
-        # Go's Atoi is given all that precedes the next slash, including a query.
-        number = int(port) if port.isascii() and port.isdigit() else None
-    except ValueError:
-        number = None
-    if number is None:
-        status = 500 if "?" in port or not port else 400
-        raise DataPlaneError(status, f"API Error: invalid port number: {port}")
-    if not 0 < number < 65536:
-        raise DataPlaneError(400, f"API Error: invalid port number: {port}")
-    return Destination(sandbox_id, number, "/" + rest)
+class Unmapped(DataPlaneError):
+    """An address that leads to no sandbox, whatever sandboxes there are."""
+
+    def __init__(self, scheme: str, host: str, target: str) -> None:
+        url = f"{scheme}://{host}{target}"
+        super().__init__(500, f"API Error: failed to map request to sandbox, URL={url}")
 
 
-def by_headers(target: str, headers: Headers) -> Destination | None:
-    """What the SDKs' own headers lead to, which the server honours outside `/kruise`."""
+def find(scheme: str, target: str, headers: Headers) -> Destination:
+    """Where a raw request target (path and query) leads. Raises `DataPlaneError`."""
+    unmapped = Unmapped(scheme, headers.get("host", ""), target)
+    if target.startswith(PREFIX):
+        return _by_path(target, unmapped)
     sandbox_id, port = headers.get("e2b-sandbox-id"), headers.get("e2b-sandbox-port")
-    if not sandbox_id or not port:
-        return None
-    if not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise DataPlaneError(400, f"API Error: invalid port number: {port}")
-    return Destination(sandbox_id, int(port), target)
+    if sandbox_id and port:
+        return Destination(sandbox_id, _port(port, unmapped), target)
+    named = _SANDBOX_HOST.match(headers.get("host", ""))
+    if named is None:
+        raise unmapped
+    return Destination(named[2], _port(named[1], unmapped), target)
+
+
+def _by_path(target: str, unmapped: Unmapped) -> Destination:
+    if not target.startswith(f"{PREFIX}/"):
+        raise unmapped
+    sandbox_id, slash, rest = target[len(PREFIX) + 1 :].partition("/")
+    if not slash or not sandbox_id:
+        raise unmapped
+    # Atoi is given all that precedes the next slash, including a query.
+    port, _, rest = rest.partition("/")
+    return Destination(sandbox_id, _port(port, unmapped), "/" + rest)
+
+
+def _port(text: str, unmapped: Unmapped) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise unmapped
+    number = int(text)
+    if not 0 <= number < 65536:
+        raise DataPlaneError(400, f"API Error: invalid sandbox port: {number}")
+    return number

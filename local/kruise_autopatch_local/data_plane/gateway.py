@@ -2,53 +2,62 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+import hmac
+from weakref import WeakKeyDictionary
 
+import httpx
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from kruise_autopatch.protocol.headers import TRAFFIC_TOKEN
 
 from .. import code, envd
-from ..code import http_api as code_api
-from ..envd import service as envd_service
+from ..envd.http_api import ACCESS_TOKEN
+from ..sandbox.pods import Pod
 from ..sandbox.sandboxes import Sandbox, Sandboxes
 from . import proxy
 from .destinations import Destination
 from .errors import DataPlaneError
 from .traffic_tokens import TrafficTokens
 
+UUID, JWT = "uuid", "jwt"
+# Whose token a request has to bring: envd's, on every port; or that of a protected sandbox.
+MODES = (UUID, JWT)
 
-class DataPlane:
+
+class Gateway:
     """Hands requests to the sandbox and the port that they are for."""
 
-    def __init__(self, sandboxes: Sandboxes, tokens: TrafficTokens) -> None:
+    def __init__(self, sandboxes: Sandboxes, tokens: TrafficTokens, mode: str) -> None:
         self._sandboxes = sandboxes
         self._tokens = tokens
-        self._upstream = proxy.client()
+        self._mode = mode
+        self._ports = proxy.client(None)
+        self._pods: WeakKeyDictionary[Pod, dict[int, httpx.AsyncClient]] = WeakKeyDictionary()
 
     async def close(self) -> None:
-        await self._upstream.aclose()
+        await self._ports.aclose()
 
     async def serve(self, there: Destination, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             sandbox = self._find(there)
-            self._tokens.check(sandbox, Headers(scope=scope))
+            self._check(sandbox, Headers(scope=scope))
             # The gateway takes the token off before it hands a request on.
             headers = [header for header in scope["headers"] if header[0] != TRAFFIC_TOKEN.encode()]
             scope = {**scope, "headers": headers}
             if scope["type"] == "websocket":
-                await self._serve_websocket(there, WebSocket(scope, receive, send))
+                if there.port in (envd.PORT, code.PORT):
+                    raise DataPlaneError(404, "404 page not found\n")
+                socket = WebSocket(scope, receive, send)
+                await proxy.forward_websocket(there.port, there.target.encode("latin-1"), socket)
                 return
             response = await self._answer(sandbox, there, Request(scope, receive))
         except DataPlaneError as error:
-            if scope["type"] == "websocket":
-                await WebSocket(scope, receive, send).close()
-                return
-            response = refusal(error)
+            await refuse(error, scope, receive, send)
+            return
         await response(scope, receive, send)
 
     def _find(self, there: Destination) -> Sandbox:
@@ -57,22 +66,36 @@ class DataPlane:
             raise DataPlaneError(502, f"API Error: healthy sandbox {there.sandbox_id} not found")
         return sandbox
 
-    async def _answer(self, sandbox: Sandbox, there: Destination, request: Request) -> Response:
-        path = unquote(there.target.partition("?")[0])
-        if there.port == envd.PORT:
-            return await envd_service.serve(sandbox, path, request)
-        if there.port == code.PORT:
-            return await code_api.serve(sandbox, path, request)
-        return await proxy.forward(
-            self._upstream, there.port, there.target.encode("latin-1"), request
-        )
-
-    async def _serve_websocket(self, there: Destination, socket: WebSocket) -> None:
-        if there.port in (envd.PORT, code.PORT):
-            await socket.close()
+    def _check(self, sandbox: Sandbox, headers: Headers) -> None:
+        if self._mode == JWT:
+            self._tokens.check(sandbox, headers)
             return
-        await proxy.forward_websocket(there.port, there.target.encode("latin-1"), socket)
+        presented = headers.get(ACCESS_TOKEN, "")
+        if not hmac.compare_digest(presented.encode("latin-1"), sandbox.access_token.encode()):
+            raise DataPlaneError(401, "Unauthorized: invalid or missing access token")
+
+    async def _answer(self, sandbox: Sandbox, there: Destination, request: Request) -> Response:
+        target = there.target.encode("latin-1")
+        if there.port in (envd.PORT, code.PORT) and sandbox.pod is not None:
+            client = self._client(sandbox.pod, there.port)
+            return await proxy.forward(client, "http://sandbox/", target, request, {})
+        where = proxy.address(there.port)
+        extra = proxy.envoys_headers(request, where)
+        return await proxy.forward(self._ports, f"http://{where}/", target, request, extra)
+
+    def _client(self, pod: Pod, port: int) -> httpx.AsyncClient:
+        clients = self._pods.setdefault(pod, {})
+        if port not in clients:
+            clients[port] = proxy.client(pod.envd_socket if port == envd.PORT else pod.code_socket)
+        return clients[port]
 
 
-def refusal(error: DataPlaneError) -> Response:
-    return PlainTextResponse(error.message, status_code=error.status)
+async def refuse(error: DataPlaneError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a refusal, to a request or to somebody who wants a websocket."""
+    # Starlette would add a charset, which the real ones do not have.
+    headers = {"Content-Type": "text/plain", "Server": "envoy"}
+    response = Response(error.message, error.status, headers)
+    if scope["type"] == "websocket":
+        await WebSocket(scope, receive, send).send_denial_response(response)
+    else:
+        await response(scope, receive, send)

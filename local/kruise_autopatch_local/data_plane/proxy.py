@@ -1,4 +1,4 @@
-"""Any other port: a streaming reverse proxy to 127.0.0.1:<port>, HTTP and websockets.
+"""A streaming reverse proxy: to a sandbox's own sockets, and to the ports of this machine.
 
 As sandboxes share the host's network, a port belongs to whoever listens on it, in this
 sandbox or in another one or outside of all. Nothing in a response is rewritten, neither is
@@ -9,17 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+import sys
+import time
+import uuid
+from collections.abc import AsyncGenerator, Mapping
 
 import httpx
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+)
 from websockets.typing import Subprotocol
 
-from ..streaming import CancellingStream
+from ..streaming import Broken, CancellingStream
 from .errors import DataPlaneError
 
 # Headers of one connection (RFC 9110, section 7.6.1), which a proxy must not hand on.
@@ -43,49 +51,99 @@ _HANDSHAKE = {
 }
 
 
-def client() -> httpx.AsyncClient:
-    """The client for all upstream requests: no proxies, no redirects, no time limit."""
-    transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
+# What Envoy says of a port that nobody listens on.
+_NOBODY = (
+    "upstream connect error or disconnect/reset before headers. "
+    "reset reason: remote connection failure"
+)
+_ENVOYS_LIMIT = "400000"
+
+
+def address(port: int) -> str:
+    """Where a sandbox's port is, for whoever comes from outside.
+
+    Not 127.0.0.1: a server that is bound to that address alone is not reached in a pod either.
+    To Linux every address that begins with 127 is this machine's.
+    """
+    return f"127.0.0.2:{port}" if sys.platform == "linux" else f"127.0.0.1:{port}"
+
+
+def client(path: str | None) -> httpx.AsyncClient:
+    """A client for upstream requests, to a Unix socket if there is a path.
+
+    It has no proxies, no redirects, no time limit, and as many connections as are needed.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    transport = httpx.AsyncHTTPTransport(verify=False, limits=limits, uds=path)
     return httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)
 
 
+def envoys_headers(request: Request, where: str) -> dict[str, str]:
+    """What Envoy adds to a request."""
+    added = {
+        "x-forwarded-proto": request.url.scheme,
+        "x-request-id": str(uuid.uuid4()),
+        "x-envoy-original-dst-host": where,
+        "x-envoy-expected-rq-timeout-ms": _ENVOYS_LIMIT,
+    }
+    if request.method == "OPTIONS" and not _has_body(request):
+        added["content-length"] = "0"
+    return added
+
+
+def _has_body(request: Request) -> bool:
+    return "content-length" in request.headers or "transfer-encoding" in request.headers
+
+
 async def forward(
-    upstream: httpx.AsyncClient, port: int, target: bytes, request: Request
+    upstream: httpx.AsyncClient,
+    url: str,
+    target: bytes,
+    request: Request,
+    added: Mapping[str, str],
 ) -> Response:
-    """Send a request to a port, with the path and query exactly as they came."""
+    """Send a request on, with the path and query exactly as they came."""
     headers = [(name, value) for name, value in request.headers.raw if name not in _CONNECTION]
-    has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
+    headers += [(name.encode(), value.encode()) for name, value in added.items()]
     outgoing = httpx.Request(
         request.method,
-        f"http://127.0.0.1:{port}/",
+        url,
         headers=headers,
-        content=request.stream() if has_body else None,
+        content=request.stream() if _has_body(request) else None,
         # httpx would normalise the path; httpcore sends this as it is.
         extensions={"target": target},
     )
+    began = time.monotonic()
     try:
         incoming = await upstream.send(outgoing, stream=True)
     except ClientDisconnect:
         return Response(status_code=400)  # Nobody is left to read it.
-    except httpx.ConnectError:
-        raise DataPlaneError(502, f"nothing listens on port {port}\n") from None
-    except httpx.HTTPError as error:
-        raise DataPlaneError(502, f"port {port} does not answer: {error!r}\n") from None
+    except httpx.HTTPError:
+        raise DataPlaneError(503, _NOBODY) from None
 
-    async def chunks() -> AsyncGenerator[bytes, None]:
-        try:
-            async for chunk in incoming.aiter_raw():
-                yield chunk
-        finally:
-            await incoming.aclose()
-
-    response = CancellingStream(chunks(), incoming.status_code)
+    response = CancellingStream(_chunks(incoming), incoming.status_code)
     response.raw_headers = [
         (name.lower(), value)
         for name, value in incoming.headers.raw
-        if name.lower() not in _CONNECTION
+        if name.lower() not in _CONNECTION and name.lower() != b"server"
+    ]
+    milliseconds = int((time.monotonic() - began) * 1000)
+    response.raw_headers += [
+        (b"x-envoy-upstream-service-time", str(milliseconds).encode()),
+        (b"server", b"envoy"),
     ]
     return response
+
+
+async def _chunks(incoming: httpx.Response) -> AsyncGenerator[bytes, None]:
+    try:
+        async for chunk in incoming.aiter_raw():
+            yield chunk
+    except httpx.HTTPError:
+        # It ended amid its reply, as a sandbox does that is killed: so does ours.
+        raise Broken from None
+    finally:
+        await incoming.aclose()
 
 
 async def forward_websocket(port: int, target: bytes, socket: WebSocket) -> None:
@@ -98,7 +156,7 @@ async def forward_websocket(port: int, target: bytes, socket: WebSocket) -> None
     asked = [Subprotocol(name) for name in socket.scope.get("subprotocols", [])]
     try:
         upstream = await connect(
-            f"ws://127.0.0.1:{port}{target.decode('latin-1')}",
+            f"ws://{address(port)}{target.decode('latin-1')}",
             additional_headers=headers,
             subprotocols=asked or None,
             user_agent_header=None,
@@ -106,10 +164,10 @@ async def forward_websocket(port: int, target: bytes, socket: WebSocket) -> None
             open_timeout=None,
             proxy=None,
         )
-    except (OSError, InvalidHandshake):
-        # Closing before accepting refuses the handshake with 403.
-        await socket.close()
-        return
+    except InvalidStatus as error:
+        raise DataPlaneError(error.response.status_code, _text(error.response.body)) from None
+    except (OSError, InvalidHandshake, InvalidMessage):
+        raise DataPlaneError(503, _NOBODY) from None
     async with upstream:
         await socket.accept(upstream.subprotocol)
         ways = {
@@ -143,6 +201,10 @@ async def _to_client(socket: WebSocket, upstream: ClientConnection) -> None:
         pass
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):
         await socket.close(*_sendable(upstream.close_code, upstream.close_reason))
+
+
+def _text(body: bytes | bytearray | None) -> str:
+    return (body or b"").decode("utf-8", "replace")
 
 
 def _sendable(code: object, reason: object) -> tuple[int, str]:

@@ -78,7 +78,7 @@ class TrafficTokens:
         """As `issue`, for the route that tokens are renewed at."""
         self._check_outage()
         if not is_protected(sandbox):
-            raise ApiError(f"JWT authentication is not enabled for sandbox {sandbox.id}", 409)
+            raise ApiError("Sandbox cannot refresh its traffic access token", 409)
         if sandbox.state != "running":
             raise ApiError(f"sandbox {sandbox.id} is not running", 409)
         return self.issue(sandbox)

@@ -7,9 +7,10 @@ message, and ends with an envelope whose JSON holds the error, if there was one.
 
 from __future__ import annotations
 
-import gzip
 import json
+import re
 import struct
+import zlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Callable
@@ -43,6 +44,8 @@ HTTP_STATUS = {
 _COMPRESSED = 0b01
 _END_OF_STREAM = 0b10
 _HEADER = struct.Struct(">BI")
+# A message is never that long; what is has been made to fill the memory.
+_MOST_INFLATED = 64 * 1024 * 1024
 
 
 class ConnectError(Exception):
@@ -61,7 +64,7 @@ class ConnectError(Exception):
 class Method:
     """One RPC: what it takes, and the coroutine or async generator that answers it.
 
-    The handler is called with the sandbox, the request message (an async iterator of them if the
+    The handler is called with the house, the request message (an async iterator of them if the
     client streams) and the `Call`; it returns a message, or yields several if the server streams.
     """
 
@@ -79,8 +82,10 @@ class Call:
     timeout: float | None
 
 
-async def serve(method: Method, sandbox: Any, request: Request) -> Response:
-    """Answer one RPC to a sandbox."""
+async def serve(
+    method: Method, house: Any, request: Request, check: Callable[[Any, Call], None]
+) -> Response:
+    """Answer one RPC, if `check` does not refuse it."""
     if request.method != "POST":
         return Response(status_code=405, headers={"Allow": "POST"})
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -90,36 +95,43 @@ async def serve(method: Method, sandbox: Any, request: Request) -> Response:
     if codec not in ("json", "proto"):
         return Response(status_code=415, headers={"Accept-Post": f"{prefix}json, {prefix}proto"})
     try:
+        _check_version(request)
         call = Call(request.headers, _timeout(request))
+        check(house, call)
         if streams:
             # The request is read before the reply begins: once it has, the reply listens for
             # the client's departure on the same channel.
-            replies = await _replies(method, sandbox, request, call, codec)
+            replies = await _replies(method, house, request, call, codec)
             return CancellingStream(
-                _as_envelopes(replies, codec), headers={"Content-Type": content_type}
+                _as_envelopes(replies, codec),
+                headers={"Content-Type": content_type, "Connect-Accept-Encoding": "gzip"},
             )
         body = _decompress(
             await request.body(), request.headers.get("content-encoding", "identity")
         )
-        reply = await method.handler(sandbox, _decode(body, method.request_type, codec), call)
+        reply = await method.handler(house, _decode(body, method.request_type, codec), call)
         return Response(_encode(reply, codec), media_type=content_type)
     except ConnectError as error:
+        if streams:
+            # A streaming call reports every error in its last envelope, with status 200.
+            return CancellingStream(
+                _as_envelopes(_fails(error), codec), headers={"Content-Type": content_type}
+            )
         return JSONResponse(error.as_json(), status_code=HTTP_STATUS[error.code])
 
 
 async def _replies(
-    method: Method, sandbox: Any, request: Request, call: Call, codec: str
+    method: Method, house: Any, request: Request, call: Call, codec: str
 ) -> AsyncGenerator[Any, None]:
     messages = _messages(method, request, codec)
     try:
         if method.client_streams:
-            return _one(await method.handler(sandbox, messages, call))
+            return _one(await method.handler(house, messages, call))
         async for message in messages:
-            replies: AsyncGenerator[Any, None] = method.handler(sandbox, message, call)
+            replies: AsyncGenerator[Any, None] = method.handler(house, message, call)
             return replies
         raise ConnectError("invalid_argument", "the request holds no message")
     except ConnectError as error:
-        # A streaming call reports every error in its last envelope, with status 200.
         return _fails(error)
     finally:
         await messages.aclose()
@@ -151,7 +163,8 @@ async def _messages(method: Method, request: Request, codec: str) -> AsyncGenera
                 body = _decompress(body, encoding)
             yield _decode(body, method.request_type, codec)
     if buffer:
-        raise ConnectError("invalid_argument", "the request ends inside an envelope")
+        message = "protocol error: incomplete envelope: unexpected EOF"
+        raise ConnectError("invalid_argument", message)
 
 
 def _first_envelope(buffer: bytearray) -> tuple[tuple[int, bytes] | None, int]:
@@ -199,7 +212,9 @@ def _decode(body: bytes, message_type: Any, codec: str) -> Any:
         else:
             message.ParseFromString(body)
     except Exception as error:
-        raise ConnectError("invalid_argument", f"cannot decode the request: {error}") from error
+        name = message_type.DESCRIPTOR.full_name
+        text = f"unmarshal message: unmarshal into *{name}: proto: {error}"
+        raise ConnectError("invalid_argument", text) from error
     return message
 
 
@@ -207,18 +222,39 @@ def _decompress(body: bytes, encoding: str) -> bytes:
     if encoding in ("", "identity"):
         return body
     if encoding != "gzip":
-        raise ConnectError("unimplemented", f"unknown compression '{encoding}': use gzip")
+        text = f'unknown compression "{encoding}": supported encodings are gzip'
+        raise ConnectError("unimplemented", text)
+    inflate = zlib.decompressobj(wbits=31)
     try:
-        return gzip.decompress(body)
-    except (OSError, EOFError) as error:
-        raise ConnectError("invalid_argument", f"cannot decompress: {error}") from error
+        inflated = inflate.decompress(body, _MOST_INFLATED)
+    except zlib.error as error:
+        raise ConnectError("invalid_argument", f"get decompressor: {error}") from error
+    if inflate.unconsumed_tail:
+        raise ConnectError("resource_exhausted", f"more than {_MOST_INFLATED} bytes")
+    if not inflate.eof:
+        raise ConnectError("invalid_argument", "get decompressor: unexpected EOF")
+    return inflated
+
+
+def _check_version(request: Request) -> None:
+    version = request.headers.get("connect-protocol-version", "1")
+    if version != "1":
+        text = f'Connect-Protocol-Version must be "1": got "{version}"'
+        raise ConnectError("invalid_argument", text)
 
 
 def _timeout(request: Request) -> float | None:
     header = request.headers.get("connect-timeout-ms")
     if not header:
         return None
-    try:
-        return int(header) / 1000
-    except ValueError:
-        raise ConnectError("invalid_argument", f"bad Connect-Timeout-Ms: {header!r}") from None
+    # https://connectrpc.com/docs/protocol: at most ten digits.
+    if not re.fullmatch(r"\d{1,10}", header, re.ASCII):
+        text = f'parse timeout: strconv.ParseInt: parsing "{header}": invalid syntax'
+        raise ConnectError("invalid_argument", text)
+    return int(header) / 1000
+
+
+def keepalive_interval(call: Call) -> float:
+    """Seconds of quiet before a sign of life; the SDKs ask for 50, envd's default is 90."""
+    header = call.headers.get("keepalive-ping-interval", "90")
+    return max(1.0, float(header)) if re.fullmatch(r"\d{1,6}", header, re.ASCII) else 90.0

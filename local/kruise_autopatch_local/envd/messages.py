@@ -93,8 +93,6 @@ _PROCESS = {
     "StreamInputResponse": "",
     "SendSignalRequest": "process:ProcessSelector=1 signal:%Signal=2",
     "SendSignalResponse": "",
-    "CloseStdinRequest": "process:ProcessSelector=1",
-    "CloseStdinResponse": "",
 }
 _PROCESS_ENUMS = {
     "Signal": {"SIGNAL_UNSPECIFIED": 0, "SIGNAL_SIGTERM": 15, "SIGNAL_SIGKILL": 9},

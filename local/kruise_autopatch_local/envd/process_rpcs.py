@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..sandbox.paths import PathEscapes
-from ..sandbox.processes import (
+from ..inside.house import House
+from ..inside.processes import (
     CannotStart,
     Command,
     Ended,
@@ -21,10 +21,14 @@ from ..sandbox.processes import (
     ProcessError,
     follow,
 )
-from ..sandbox.sandboxes import Sandbox
-from .connect_protocol import Call, ConnectError, Method
-from .filesystem_rpcs import keepalive_interval
+from ..inside.users import User
+from ..streaming import closing
+from .callers import caller
+from .connect_protocol import Call, ConnectError, Method, keepalive_interval
 from .messages import MESSAGES
+
+# Seconds.
+_GRACE = 0.25
 
 _CODES: dict[type[ProcessError], str] = {
     CannotStart: "invalid_argument",
@@ -52,9 +56,9 @@ def _in_connects_words() -> Iterator[None]:
         raise ConnectError(_CODES[type(error)], str(error)) from error
 
 
-async def _list(sandbox: Sandbox, request: Any, call: Call) -> Any:
+async def _list(house: House, request: Any, call: Call) -> Any:
     reply = MESSAGES["process.ListResponse"]()
-    for process in sandbox.processes.all():
+    for process in house.processes.all():
         command = process.command
         config = {
             "cmd": command.name,
@@ -68,7 +72,8 @@ async def _list(sandbox: Sandbox, request: Any, call: Call) -> Any:
     return reply
 
 
-async def _start(sandbox: Sandbox, request: Any, call: Call) -> AsyncGenerator[Any, None]:
+async def _start(house: House, request: Any, call: Call) -> AsyncGenerator[Any, None]:
+    user = caller(house, call)
     config = request.process
     command = Command(
         config.cmd,
@@ -77,10 +82,11 @@ async def _start(sandbox: Sandbox, request: Any, call: Call) -> AsyncGenerator[A
         config.cwd if config.HasField("cwd") else None,
     )
     with _in_connects_words():
-        process = await sandbox.processes.start(
+        process = await house.processes.start(
             command,
-            cwd=_cwd(sandbox, config.cwd),
-            env={**sandbox.process_environment(), **command.environment},
+            cwd=_cwd(house, config.cwd, user),
+            env={**house.environment(user), **command.environment},
+            user=user,
             tag=request.tag if request.HasField("tag") else None,
             # envd opens stdin unless it is told not to.
             stdin=request.stdin if request.HasField("stdin") else True,
@@ -89,61 +95,56 @@ async def _start(sandbox: Sandbox, request: Any, call: Call) -> AsyncGenerator[A
             else None,
         )
     if call.timeout is not None:
-        # The command's time is the call's time, and it runs out for both (envd, start.go).
-        # It also runs out if the client has disconnected in the meantime.
-        limit = asyncio.get_running_loop().call_later(call.timeout, process.signal, signal.SIGKILL)
+        # The command's time is the call's time, and it runs out for both (envd, start.go), also if
+        # the client has disconnected in the meantime. The call is told first that it was too late.
+        loop = asyncio.get_running_loop()
+        limit = loop.call_later(call.timeout + _GRACE, process.signal, signal.SIGKILL)
         process.finished.add_done_callback(lambda _: limit.cancel())
-    async for event in _events(process, call):
-        yield MESSAGES["process.StartResponse"](event=event)
+    async with closing(_events(process, call)) as events:
+        async for event in events:
+            yield MESSAGES["process.StartResponse"](event=event)
 
 
-async def _connect(sandbox: Sandbox, request: Any, call: Call) -> AsyncGenerator[Any, None]:
-    process = _find(sandbox, request.process)
-    async for event in _events(process, call):
-        yield MESSAGES["process.ConnectResponse"](event=event)
+async def _connect(house: House, request: Any, call: Call) -> AsyncGenerator[Any, None]:
+    process = _find(house, request.process)
+    async with closing(_events(process, call)) as events:
+        async for event in events:
+            yield MESSAGES["process.ConnectResponse"](event=event)
 
 
 async def _events(process: Process, call: Call) -> AsyncGenerator[Any, None]:
     """The start event, then what follows, until the end or the call's deadline."""
-    loop = asyncio.get_running_loop()
-    deadline = None if call.timeout is None else loop.time() + call.timeout
     queue = process.listen()
-    events = follow(queue, keepalive_interval(call))
     try:
         yield MESSAGES["process.ProcessEvent"](start={"pid": process.pid})
-        while True:
-            left = None if deadline is None else deadline - loop.time()
-            try:
-                event = await asyncio.wait_for(events.__anext__(), left)
-            except StopAsyncIteration:
-                return
-            except asyncio.TimeoutError:
-                raise ConnectError("deadline_exceeded", "the call's deadline has passed") from None
-            yield _message(event)
+        async with closing(follow(queue, keepalive_interval(call), call.timeout)) as events:
+            async for event in events:
+                yield _message(event)
+    except asyncio.TimeoutError:
+        raise ConnectError("deadline_exceeded", "context deadline exceeded") from None
     finally:
         process.forget(queue)
-        await events.aclose()
 
 
-async def _update(sandbox: Sandbox, request: Any, call: Call) -> Any:
-    process = _find(sandbox, request.process)
+async def _update(house: House, request: Any, call: Call) -> Any:
+    process = _find(house, request.process)
     if request.HasField("pty"):
         with _in_connects_words():
             process.resize(request.pty.size.cols, request.pty.size.rows)
     return MESSAGES["process.UpdateResponse"]()
 
 
-async def _send_input(sandbox: Sandbox, request: Any, call: Call) -> Any:
-    await _write(_find(sandbox, request.process), request.input)
+async def _send_input(house: House, request: Any, call: Call) -> Any:
+    await _write(_find(house, request.process), request.input)
     return MESSAGES["process.SendInputResponse"]()
 
 
-async def _stream_input(sandbox: Sandbox, requests: AsyncIterator[Any], call: Call) -> Any:
+async def _stream_input(house: House, requests: AsyncIterator[Any], call: Call) -> Any:
     process = None
     async for request in requests:
         kind = request.WhichOneof("event")
         if kind == "start":
-            process = _find(sandbox, request.start.process)
+            process = _find(house, request.start.process)
         elif kind == "data":
             if process is None:
                 raise ConnectError("invalid_argument", "the first message must be a start event")
@@ -151,24 +152,25 @@ async def _stream_input(sandbox: Sandbox, requests: AsyncIterator[Any], call: Ca
     return MESSAGES["process.StreamInputResponse"]()
 
 
-async def _send_signal(sandbox: Sandbox, request: Any, call: Call) -> Any:
+async def _send_signal(house: House, request: Any, call: Call) -> Any:
+    process = _find(house, request.process)
     if request.signal not in (signal.SIGTERM, signal.SIGKILL):
-        raise ConnectError("unimplemented", f"signal {request.signal} is not supported")
-    _find(sandbox, request.process).signal(request.signal)
+        raise ConnectError("unimplemented", f"invalid signal: {request.signal}")
+    process.signal(request.signal)
+    if request.signal == signal.SIGKILL and not process.has_terminal:
+        # Whoever has been told that it is killed is not to find it again.
+        await asyncio.wait({process.finished}, timeout=_GRACE)
     return MESSAGES["process.SendSignalResponse"]()
 
 
-async def _close_stdin(sandbox: Sandbox, request: Any, call: Call) -> Any:
+def _find(house: House, selector: Any) -> Process:
+    kind = selector.WhichOneof("selector")
+    if kind is None:
+        raise ConnectError("unimplemented", "invalid input type *process.ProcessSelector")
     with _in_connects_words():
-        _find(sandbox, request.process).close_stdin()
-    return MESSAGES["process.CloseStdinResponse"]()
-
-
-def _find(sandbox: Sandbox, selector: Any) -> Process:
-    with _in_connects_words():
-        if selector.WhichOneof("selector") == "tag":
-            return sandbox.processes.with_tag(selector.tag)
-        return sandbox.processes.with_pid(selector.pid)
+        if kind == "tag":
+            return house.processes.with_tag(selector.tag)
+        return house.processes.with_pid(selector.pid)
 
 
 async def _write(process: Process, given: Any) -> None:
@@ -179,13 +181,10 @@ async def _write(process: Process, given: Any) -> None:
         await process.write(getattr(given, kind), to_pty=kind == "pty")
 
 
-def _cwd(sandbox: Sandbox, asked: str) -> str:
-    try:
-        cwd = sandbox.paths.followed(asked or "~")
-    except PathEscapes as error:
-        raise ConnectError("invalid_argument", str(error)) from error
+def _cwd(house: House, asked: str, user: User) -> str:
+    cwd = house.resolve(asked, user)
     if not os.path.isdir(cwd):
-        raise ConnectError("invalid_argument", f"cwd '{asked}' does not exist")
+        raise ConnectError("invalid_argument", f"cwd '{cwd}' does not exist")
     return cwd
 
 
@@ -222,7 +221,6 @@ METHODS: dict[str, Method] = dict(
         _method("Update", _update),
         _method("SendInput", _send_input),
         _method("SendSignal", _send_signal),
-        _method("CloseStdin", _close_stdin),
         _method("Start", _start, server_streams=True),
         _method("Connect", _connect, server_streams=True),
         _method("StreamInput", _stream_input, client_streams=True),

@@ -1,1 +1,1 @@
-"""What a sandbox is made of: files, processes, a time to live. It knows no wire format."""
+"""Sandboxes from without: how long they live, and what keeps them apart. No wire format."""

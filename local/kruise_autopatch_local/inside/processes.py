@@ -11,11 +11,12 @@ import contextlib
 import fcntl
 import os
 import select
-import signal
 import struct
 import termios
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import NamedTuple, Union
+from typing import Any, NamedTuple, Union
+
+from .users import User
 
 _CHUNK = 32 * 1024
 # Chunks that a listener may lag behind before the process has to wait for it.
@@ -88,6 +89,10 @@ class Process:
     def ended(self) -> bool:
         return self._end is not None
 
+    @property
+    def has_terminal(self) -> bool:
+        return self._pty is not None
+
     def listen(self) -> asyncio.Queue[Event]:
         """A queue of the events from now on; the last one is the end."""
         queue: asyncio.Queue[Event] = asyncio.Queue(_LAG)
@@ -118,13 +123,6 @@ class Process:
             await stdin.drain()
         except OSError as error:
             raise NotPossible(f"error writing to stdin: {error}") from error
-
-    def close_stdin(self) -> None:
-        if self._pty is not None:
-            raise NotPossible("cannot close stdin of a terminal")
-        if self._child.stdin is None:
-            raise NotPossible("stdin not enabled or closed")
-        self._child.stdin.close()
 
     def resize(self, columns: int, rows: int) -> None:
         if self._pty is None:
@@ -195,11 +193,14 @@ class ProcessTable:
         *,
         cwd: str,
         env: dict[str, str],
+        user: User,
         tag: str | None,
         stdin: bool,
         size: tuple[int, int] | None,
     ) -> Process:
         """Start a process; `size` is that of its terminal (columns, rows), if it has one."""
+        if not command.name:
+            raise CannotStart("error starting process '': exec: no command")
         try:
             if size is None:
                 child = await asyncio.create_subprocess_exec(
@@ -211,11 +212,16 @@ class ProcessTable:
                     cwd=cwd,
                     env=env,
                     start_new_session=True,
+                    **_switch(user),
                 )
                 process = Process(command, tag, child, None)
             else:
-                process = await _start_in_terminal(command, cwd, env, tag, size)
-        except (OSError, ValueError) as error:
+                process = await _start_in_terminal(command, cwd, env, user, tag, size)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            what = f"fork/exec {command.name}: {reason}"
+            raise CannotStart(f"error starting process '{command.name}': {what}") from error
+        except ValueError as error:
             raise CannotStart(f"error starting process '{command.name}': {error}") from error
         self._processes[process.pid] = process
         process.finished.add_done_callback(lambda _: self._processes.pop(process.pid, None))
@@ -236,24 +242,23 @@ class ProcessTable:
             raise NoSuchProcess(f"process with pid {pid} not found")
         return found
 
-    async def kill_all(self) -> None:
-        processes = self.all()
-        for process in processes:
-            process.signal(signal.SIGKILL)
-        for process in processes:
-            # A grandchild that fled into another session may still hold the pipes.
-            try:
-                await asyncio.wait_for(asyncio.shield(process.finished), 1)
-            except asyncio.TimeoutError:
-                process.finished.cancel()
 
+async def follow(
+    queue: asyncio.Queue[Event], quiet: float, limit: float | None
+) -> AsyncGenerator[Event | None, None]:
+    """Yield a process's events until it ends, and `None` after so many quiet seconds.
 
-async def follow(queue: asyncio.Queue[Event], quiet: float) -> AsyncGenerator[Event | None, None]:
-    """Yield a process's events until it ends, and `None` after so many quiet seconds."""
+    Raises `asyncio.TimeoutError` after `limit` seconds.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = None if limit is None else loop.time() + limit
     while True:
+        left = quiet if deadline is None else deadline - loop.time()
         try:
-            event = await asyncio.wait_for(queue.get(), quiet)
+            event = await asyncio.wait_for(queue.get(), min(quiet, left))
         except asyncio.TimeoutError:
+            if deadline is not None and loop.time() >= deadline:
+                raise
             yield None
             continue
         yield event
@@ -262,13 +267,20 @@ async def follow(queue: asyncio.Queue[Event], quiet: float) -> AsyncGenerator[Ev
 
 
 async def _start_in_terminal(
-    command: Command, cwd: str, env: dict[str, str], tag: str | None, size: tuple[int, int]
+    command: Command,
+    cwd: str,
+    env: dict[str, str],
+    user: User,
+    tag: str | None,
+    size: tuple[int, int],
 ) -> Process:
     master, slave = os.openpty()
     try:
         columns, rows = size
         fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         os.set_blocking(master, False)
+        if _switch(user):
+            os.fchown(slave, user.uid, user.gid)
         child = await asyncio.create_subprocess_exec(
             command.name,
             *command.arguments,
@@ -279,6 +291,7 @@ async def _start_in_terminal(
             env=env,
             start_new_session=True,
             preexec_fn=_take_terminal,
+            **_switch(user),
         )
     except BaseException:
         os.close(master)
@@ -286,6 +299,13 @@ async def _start_in_terminal(
     finally:
         os.close(slave)
     return Process(command, tag, child, master)
+
+
+def _switch(user: User) -> dict[str, Any]:
+    """What makes a new process that user's, if it is not ours."""
+    if user.uid == os.getuid():
+        return {}
+    return {"user": user.uid, "group": user.gid, "extra_groups": []}
 
 
 def _take_terminal() -> None:

@@ -1,0 +1,1 @@
+"""What lies inside a sandbox: users, files, processes. It knows no wire format."""
