@@ -16,9 +16,9 @@ from typing import Any
 from e2b_code_interpreter import AsyncSandbox, Sandbox
 
 MODE, BOXES, STREAMS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-# A few at a time, as programs do: httpcore takes minutes for hundreds over http, and bursts make new
-# pyqwest fail. But asyncio's side of httpcore stalls over HTTP/2, natively too, unless all begin at
-# once. Threads have no part in it: it keeps none from the other.
+# A few at a time, as programs do: httpcore takes minutes for hundreds over http, and bursts make
+# pyqwest fail. But asyncio's side of httpcore stalls over HTTP/2, natively too, unless all streams
+# begin at once and nothing else follows on their connection.
 OF_HTTPCORE = importlib.util.find_spec("pyqwest") is None
 AT_ONCE = 500 if OF_HTTPCORE and os.environ["KRUISE_E2B_HTTPS"] == "1" else 8
 
@@ -66,7 +66,7 @@ async def amain() -> None:
             return await command(box)
 
     commands = await asyncio.gather(*(begin(box) for box in boxes * (STREAMS - 1)))
-    files = [await box.files.read("/a file") for box in boxes]
+    files = [] if AT_ONCE > 8 else [await box.files.read("/a file") for box in boxes]
     cells = [asyncio.ensure_future(acell(box)) for box in boxes]
     await asyncio.to_thread(sys.stdin.readline)
     print(await boxes[0].kill(), len(commands), len(files), flush=True)
