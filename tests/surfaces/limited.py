@@ -15,7 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import h2.config
 import h2.connection
@@ -24,6 +24,9 @@ import h2.settings
 import h11
 
 STREAMS_PER_CONNECTION = 100
+
+# What h2 makes of headers when it has been told an encoding.
+_Headers = list[tuple[str, str]]
 
 _START = b'{"event":{"start":{"pid":1}}}'
 _CONNECT_MESSAGE = struct.pack(">BI", 0, len(_START)) + _START
@@ -45,7 +48,10 @@ class LimitedServer:
             self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self._context.load_cert_chain(certificates["chain"], certificates["key"])
             self._context.set_alpn_protocols(["h2", "http/1.1"])
-            self._variables = {"SSL_CERT_FILE": certificates["authority"]}
+            self._variables = {
+                "KRUISE_E2B_HTTPS": "1",
+                "SSL_CERT_FILE": certificates["authority"],
+            }
         self._created = 0
         self._change = threading.Condition()
         # Of each connection, by its number: how many streams are open for whom, that is for a
@@ -114,7 +120,7 @@ class LimitedServer:
         if endless is not None:
             open_here[_owner(path)] += 1
         with self._change:
-            self.shared.update(open_here if len(open_here) > (endless is not None) else ())
+            self.shared.update(open_here.keys() - {_owner(path)})
             self._now += endless is not None
             self.most = max(self.most, self._now)
             self.most_connections = max(self.most_connections, len(self.open))
@@ -197,14 +203,14 @@ class _Http2:
             h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         )
         self._h2.initiate_connection()
-        limit = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: STREAMS_PER_CONNECTION}
-        self._h2.update_settings(limit)
+        limit = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
+        self._h2.update_settings({limit: STREAMS_PER_CONNECTION})
         connection.write(self._h2.data_to_send())
 
     def receive(self, data: bytes) -> None:
         for event in self._h2.receive_data(data):
             if isinstance(event, h2.events.RequestReceived):
-                self._answer(event.stream_id, dict(event.headers))
+                self._answer(event.stream_id, dict(cast(_Headers, event.headers)))
             elif isinstance(event, h2.events.DataReceived):
                 self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             elif isinstance(event, h2.events.StreamReset):

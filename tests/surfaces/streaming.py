@@ -1,24 +1,26 @@
 """A program with many streams of several sandboxes. Usage: streaming.py sync|async BOXES STREAMS
 
-It opens as many streams of each sandbox: commands, and two cells. Meanwhile it reads files. When
+It opens as many streams of each sandbox: commands, and a cell. Meanwhile it reads files. When
 it reads a line it kills the first sandbox, and prints the answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from e2b_code_interpreter import AsyncSandbox, Sandbox
 
 MODE, BOXES, STREAMS = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-CELLS = 2
-# A few at a time, as programs do; httpcore takes minutes for hundreds at once.
-AT_ONCE = 8
+# A few at a time, as programs do: httpcore takes minutes for hundreds over http, and bursts make
+# pyqwest fail. But asyncio's side of httpcore stalls over HTTP/2, natively too, unless all streams
+# begin at once and nothing else follows on their connection.
+OF_HTTPCORE = importlib.util.find_spec("pyqwest") is None
+AT_ONCE = 500 if OF_HTTPCORE and os.environ["KRUISE_E2B_HTTPS"] == "1" else 8
 
 # What run_code raises in pairs of e2b and e2b-code-interpreter that do not work together.
 BROKEN = (AttributeError, TypeError)
@@ -46,10 +48,9 @@ async def acell(sandbox: Any) -> None:
 
 def main() -> None:
     boxes = [Sandbox.create() for _ in range(BOXES)]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        commands = list(pool.map(command, boxes * (STREAMS - CELLS)))
-        files = list(pool.map(lambda box: box.files.read("/a file"), boxes))
-    for box in boxes * CELLS:
+    commands = [command(box) for box in boxes * (STREAMS - 1)]
+    files = [box.files.read("/a file") for box in boxes]
+    for box in boxes:
         threading.Thread(target=cell, args=(box,), daemon=True).start()
     sys.stdin.readline()
     print(boxes[0].kill(), len(commands), len(files), flush=True)
@@ -64,9 +65,9 @@ async def amain() -> None:
         async with turns:
             return await command(box)
 
-    commands = await asyncio.gather(*(begin(box) for box in boxes * (STREAMS - CELLS)))
-    files = [await box.files.read("/a file") for box in boxes]
-    cells = [asyncio.ensure_future(acell(box)) for box in boxes * CELLS]
+    commands = await asyncio.gather(*(begin(box) for box in boxes * (STREAMS - 1)))
+    files = [] if AT_ONCE > 8 else [await box.files.read("/a file") for box in boxes]
+    cells = [asyncio.ensure_future(acell(box)) for box in boxes]
     await asyncio.to_thread(sys.stdin.readline)
     print(await boxes[0].kill(), len(commands), len(files), flush=True)
     os._exit(any(cell.done() for cell in cells))
