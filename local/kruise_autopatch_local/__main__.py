@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 
 from . import options
 
@@ -23,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "Install it with: pip install kruise-autopatch-local"
         ) from error
     key = chosen.api_key or os.environ.get("KRUISE_LOCAL_API_KEY") or new_api_key()
-    server.run(replace(chosen, api_key=key))
+    server.run(chosen, key)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(options: Options) -> None:
+def run(options: Options, api_key: str) -> None:
     """Serve until SIGTERM, SIGINT or, if asked for, the end of stdin."""
     # Before the first thread, and before anything that an agent is not to have open.
     nursery = Nursery.start(agent.serve)
@@ -62,7 +62,7 @@ def run(options: Options) -> None:
     host, port = listening.getsockname()[:2]
     domain = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     url = f"{'https' if options.certfile else 'http'}://{domain}"
-    variables = environment.leading_to(url, options.api_key)
+    variables = environment.leading_to(url, api_key)
     exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     greeting = [url, *exports]
 
@@ -77,9 +77,7 @@ def run(options: Options) -> None:
     pods = Pods(directory, kind, nursery, options.warm)
     sandboxes = Sandboxes(directory, pods, options.templates, options.persistent_contents)
     tokens = TrafficTokens(options.token_validity, options.token_leeway, options.token_outage)
-    api = ControlPlane(
-        sandboxes, tokens, ApiKeys(options.api_key), options.e2b_domain, newer=options.newer
-    )
+    api = ControlPlane(sandboxes, tokens, ApiKeys(api_key), options.e2b_domain, newer=options.newer)
     gateway = Gateway(sandboxes, tokens, options.gateway)
     doorkeeper = Doorkeeper([options.e2b_domain] if options.e2b_domain else [])
     app = App(sandboxes, api, gateway, doorkeeper)

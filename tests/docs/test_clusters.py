@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.openkruise import GATEWAY, HELM, KUSTOMIZE, NAMESPACE, PORT, SERVICES
+from docs.openkruise import GATEWAY, HELM, KUSTOMIZE, NAMESPACE, PORT, SERVICES, Service
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WAYS_IN = CHECKOUT / "docs" / "ways-in.md"
@@ -56,7 +56,7 @@ def test_they_are_found_at_all() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
-def test_the_page_has_the_table(service: tuple[str, ...]) -> None:
+def test_the_page_has_the_table(service: Service) -> None:
     rows = re.findall(r"^\|(.+)\|$", WAYS_IN.read_text("utf-8"), re.MULTILINE)
     cells = [[cell.strip() for cell in row.split("|")] for row in rows]
     (row,) = [row for row in cells if row[1:2] == [f"`{service.name}`"]]

@@ -34,7 +34,7 @@ class Echo(Handler):
 @pytest.fixture
 def echo_port() -> Iterator[int]:
     """Of a server that listens on every address, as one in a pod has to."""
-    with Server(Echo, "0.0.0.0") as server:
+    with Server(Echo, ("0.0.0.0", 0)) as server:
         yield server.server_port
 
 

@@ -17,10 +17,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import fresh
 import pytest
 
 from kruise_autopatch_local import LocalManager
+from support import fresh
 
 RECORDED = Path(__file__).parent / "recorded"
 DOCS = Path(__file__).parents[2] / "docs" / "local-manager.md"

@@ -158,10 +158,10 @@ def test_a_stream_ends_when_its_sandbox_does(api: httpx.Client, sandbox: Sandbox
     body = json.dumps(
         {"process": {"cmd": "sh", "args": ["-c", f"echo begun; setsid sleep {unique()}"]}}
     ).encode()
-    request = {"content": struct.pack(">BI", 0, len(body)) + body}
+    content = struct.pack(">BI", 0, len(body)) + body
     headers = {"Content-Type": "application/connect+json", "X-Access-Token": sandbox.token, **USER}
     url = f"{sandbox.url()}/process.Process/Start"
-    with sandbox.client.stream("POST", url, headers=headers, **request) as response:
+    with sandbox.client.stream("POST", url, headers=headers, content=content) as response:
         chunks = response.iter_raw()
         while b"stdout" not in next(chunks):
             pass

@@ -155,7 +155,7 @@ class Headers(Handler):
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with Server(Headers, "0.0.0.0") as server:
+    with Server(Headers, ("0.0.0.0", 0)) as server:
         yield server.server_port
 
 

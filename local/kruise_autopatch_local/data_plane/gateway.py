@@ -12,10 +12,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from kruise_autopatch.protocol.headers import TRAFFIC_TOKEN
+from kruise_autopatch.protocol.headers import ACCESS_TOKEN, TRAFFIC_TOKEN
 
 from .. import code, envd
-from ..envd.http_api import ACCESS_TOKEN
 from ..sandbox.pods import Pod
 from ..sandbox.sandboxes import Sandbox, Sandboxes
 from . import proxy
