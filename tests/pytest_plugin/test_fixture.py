@@ -150,6 +150,6 @@ def test_modules():
         return set(json.loads((tmp_path / "modules").read_text()))
 
     assert modules() - modules("-p", "no:kruise_autopatch") == {
-        "kruise_autopatch",
+        "kruise_autopatch_local",
         "kruise_autopatch_local.pytest_plugin",
     }
