@@ -104,7 +104,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(self.path.encode())
-server = http.server.HTTPServer(("127.0.0.1", 0), Echo)
+server = http.server.HTTPServer(("0.0.0.0", 0), Echo)
 print(server.server_port, flush=True)
 server.serve_forever()
 """

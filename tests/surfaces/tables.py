@@ -202,8 +202,8 @@ ANSWERS: Mapping[str, tuple[str, str, set[str]]] = {
     "Template.remove_tags": ("DELETE", API_PATH + "/templates/tags", _TAG),
     "Template.get_tags": ("GET", API_PATH + "/templates/mine/tags", _TAG),
     "create_snapshot": ("POST", API_PATH + "/sandboxes/{id}/snapshots", _SNAPSHOT),
-    "list_snapshots": ("GET", API_PATH + "/snapshots", _SNAPSHOT),
-    "delete_snapshot": ("DELETE", API_PATH + "/templates/mine", _SNAPSHOT),
+    "list_snapshots": ("GET", API_PATH + "/snapshots", {"[]"}),
+    "delete_snapshot": ("DELETE", API_PATH + "/templates/mine", {"True"}),
     "fork": ("POST", API_PATH + "/sandboxes/{id}/fork", {"e2b.SandboxException"}),
     # The server answers with the sandbox, since its routes match whole subtrees.
     "get_metrics": ("GET", API_PATH + "/sandboxes/{id}/metrics", {"builtins.ValueError"}),

@@ -29,7 +29,7 @@ SCHEMAS = {
     "compose.yaml": "vendor.compose-spec",
 }
 # Every job of the recipes, and what its output shows if it did its work.
-JOBS = {"local": "1 passed", "program": "/kruise/sbx", "cluster": "/kruise/sbx"}
+JOBS = {"local": "1 passed", "program": "/kruise/default--", "cluster": "/kruise/default--"}
 each_job = pytest.mark.parametrize("job", JOBS)
 
 # Seconds. Far above what any of these programs needs, so that only a hang meets it.
@@ -220,7 +220,7 @@ def test_docker_compose(new_machine: Callable[[], Environment], runner: Runner) 
     runner.run(new_machine(), f"{manager['command']} &\n{healthy}", {})
     runner.run(new_machine(), app["command"], app["environment"])
     runner.end()
-    assert "/kruise/sbx" in runner.output
+    assert "/kruise/default--" in runner.output
 
 
 def test_an_async_test_of_pytest_asyncio(project: Path) -> None:
