@@ -1,0 +1,1 @@
+"""Every wrapt that we allow, beside the installed SDK."""
