@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from openkruise import GATEWAY, HELM, KUSTOMIZE, NAMESPACE, PORT, SERVICES
+
+from docs.openkruise import GATEWAY, HELM, KUSTOMIZE, NAMESPACE, PORT, SERVICES
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WAYS_IN = CHECKOUT / "docs" / "ways-in.md"
