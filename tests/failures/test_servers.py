@@ -36,7 +36,7 @@ def report(function):
 
 @pytest.fixture(scope="module")
 def manager() -> Iterator[LocalManager]:
-    with LocalManager() as manager:
+    with LocalManager(api_key=ON["E2B_API_KEY"]) as manager:
         yield manager
 
 

@@ -307,22 +307,21 @@ async def use_bound_client(name: str, module_name: str) -> Any:
 
 async def start_mcp(sandbox_class: Any) -> None:
     """The SDK starts the gateway in the sandbox; here it writes down what it was given."""
-    with tempfile.TemporaryDirectory() as directory:
-        given = Path(directory, "given")
-        # The gateway is a function that bash finds in its environment: a login shell sets PATH.
-        gateway = f'() {{ echo "$1 $2 $GATEWAY_ACCESS_TOKEN" >{given}; }}'
-        variables = {"BASH_FUNC_mcp-gateway%%": gateway}
-        sandbox = await attempt(
-            "MCP start",
-            lambda: sandbox_class.create(mcp={"fetch": {}}, envs=variables, **OPTIONS),
-        )
+    # The gateway is a function that bash finds in its environment: a login shell sets PATH.
+    gateway = '() { echo "$1 $2 $GATEWAY_ACCESS_TOKEN" >/tmp/given; }'
+    variables = {"BASH_FUNC_mcp-gateway%%": gateway}
+    sandbox = await attempt(
+        "MCP start",
+        lambda: sandbox_class.create(mcp={"fetch": {}}, envs=variables, **OPTIONS),
+    )
 
-        async def started() -> bool:
-            token = await settle(sandbox.get_mcp_token())
-            await settle(sandbox.kill(**OPTIONS))
-            return bool(token) and given.read_text() == f'--config {{"fetch": {{}}}} {token}\n'
+    async def started() -> bool:
+        token = await settle(sandbox.get_mcp_token())
+        given = await settle(sandbox.files.read("/tmp/given"))
+        await settle(sandbox.kill(**OPTIONS))
+        return bool(token) and given == f'--config {{"fetch": {{}}}} {token}\n'
 
-        await result("MCP start", started)
+    await result("MCP start", started)
 
 
 # --- what changes a sandbox as a whole ---------------------------------------------------------

@@ -199,7 +199,7 @@ ANSWERS: Mapping[str, tuple[str, str, set[str]]] = {
     "Template.alias_exists": ("GET", API_PATH + "/templates/aliases/mine", {"False"}),
     "Template.exists": ("GET", API_PATH + "/templates/aliases/mine", {"False"}),
     "Template.assign_tags": ("POST", API_PATH + "/templates/tags", _TAG),
-    "Template.remove_tags": ("DELETE", API_PATH + "/templates/tags", _TAG),
+    "Template.remove_tags": ("DELETE", API_PATH + "/templates/tags", {"None"}),
     "Template.get_tags": ("GET", API_PATH + "/templates/mine/tags", _TAG),
     "create_snapshot": ("POST", API_PATH + "/sandboxes/{id}/snapshots", _SNAPSHOT),
     "list_snapshots": ("GET", API_PATH + "/snapshots", {"[]"}),
