@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.openkruise import GATEWAY, HELM, KUSTOMIZE, NAMESPACE, PORT, SERVICES
+from docs.openkruise import GATEWAY, HELM, KUSTOMIZE, NAMESPACE, PORT, SERVICES, Service
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WAYS_IN = CHECKOUT / "docs" / "ways-in.md"
