@@ -11,6 +11,9 @@ from kruise_autopatch.protocol import PREFIX, without_secrets
 _ATTRIBUTE = "_kruise_route"
 KEEPER = "_kruise_traffic"
 
+# The advice where an SDK release works in a way that we do not know.
+ANOTHER_RELEASE = "Install a release that kruise-autopatch supports, or upgrade kruise-autopatch."
+
 
 def attach(holder: Any, route: Route | None) -> None:
     """Keep ``route`` on an SDK object; ``None`` marks the object as native."""
@@ -19,7 +22,8 @@ def attach(holder: Any, route: Route | None) -> None:
     except (AttributeError, TypeError) as error:
         raise IncompatibleSDKError(
             f"{_named(holder)} of this SDK release cannot keep its route ({error}); nothing was"
-            " sent. Install a release that kruise-autopatch supports, or upgrade kruise-autopatch."
+            " sent",
+            ANOTHER_RELEASE,
         ) from error
     of(holder)
 
@@ -35,7 +39,8 @@ def of(holder: Any) -> Route | None:
         raise UnpatchedClientError(
             f"{_named(holder)} was built past kruise-autopatch, so its route is not known and"
             " nothing was sent: before patch_e2b was called, by a subclass whose __init__ does not"
-            " call super().__init__(), or restored from elsewhere. Build it again, by its class."
+            " call super().__init__(), or restored from elsewhere",
+            "Build it again, by its class.",
         ) from None
     return route
 
@@ -48,8 +53,8 @@ def checked(url: str, route: Route, server_domain: str | None) -> str:
     if f"{route.sandbox_authority(server_domain)}{PREFIX}/" not in url:
         raise IncompatibleSDKError(
             f"This SDK release makes the URL {without_secrets(url)} in a way that is not patched;"
-            " nothing was sent. Install a release that kruise-autopatch supports, or upgrade"
-            " kruise-autopatch."
+            " nothing was sent",
+            ANOTHER_RELEASE,
         )
     return url
 

@@ -59,8 +59,8 @@ def _init_configuration(settings: CurrentSettings, reader: str, variable: str) -
         if route is not None and not _MADE_HERE.isdisjoint(getattr(instance, "__dict__", ())):
             raise IncompatibleSDKError(
                 "This SDK release keeps functions that make URLs on each ConnectionConfig, where"
-                " they are not patched; nothing was sent. Install a release that kruise-autopatch"
-                " supports, or upgrade kruise-autopatch."
+                " they are not patched; nothing was sent",
+                carried.ANOTHER_RELEASE,
             )
         if route is not None and route.authority is not None:
             instance.domain = route.authority

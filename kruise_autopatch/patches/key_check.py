@@ -31,8 +31,8 @@ def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
         if carried.of(config) is not None and _base_url(instance) != config.api_url:
             raise IncompatibleSDKError(
                 f"This SDK release asks the API at {without_secrets(_base_url(instance))}, not at"
-                f" {without_secrets(config.api_url)}; nothing was sent. Install a release that"
-                " kruise-autopatch supports, or upgrade kruise-autopatch."
+                f" {without_secrets(config.api_url)}; nothing was sent",
+                carried.ANOTHER_RELEASE,
             )
 
     return (

@@ -7,7 +7,7 @@ are evaluated here, as in ``settings``.
 from typing import NamedTuple, Optional
 
 import kruise_autopatch.protocol as protocol
-from kruise_autopatch.errors import ConfigurationError
+from kruise_autopatch.errors import ConfigurationError, SandboxAddressError
 from kruise_autopatch.settings import FROM_SERVER, SANDBOX_DOMAIN, Settings, checked_domain
 
 # The problem, and the advice.
@@ -77,12 +77,12 @@ class Route(NamedTuple):
         return self.authority
 
     def sandbox_host(self, sandbox_id: str, server_domain: Optional[str], port: int) -> str:
-        """See :func:`protocol.sandbox_host`. Raises :class:`ConfigurationError`."""
+        """See :func:`protocol.sandbox_host`. Raises :class:`SandboxAddressError`."""
         authority = self.sandbox_authority(server_domain)
         try:
             return protocol.sandbox_host(authority, sandbox_id, port)
         except protocol.InvalidSandbox as reason:
-            raise ConfigurationError(reason.problem, f"{reason.advice}.") from None
+            raise SandboxAddressError(reason.problem, f"{reason.advice}.") from None
 
     def sandbox_url(self, sandbox_id: str, server_domain: Optional[str], port: int) -> str:
         """See :func:`protocol.sandbox_url`."""

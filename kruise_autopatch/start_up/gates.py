@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from kruise_autopatch import GATED
-from kruise_autopatch.errors import IncompatibleSDKError
+from kruise_autopatch.errors import CannotPatchError
 
 if TYPE_CHECKING:
     from kruise_autopatch.start_up import FollowUp
@@ -40,9 +40,10 @@ def close(module: ModuleType, follow_up: FollowUp) -> None:
     def gate(self: Any, *args: Any, **kwargs: Any) -> None:
         _wait_for_patch(follow_up)
         if vars(owner)["__init__"] is gate:
-            raise IncompatibleSDKError(
+            raise CannotPatchError(
                 "kruise-autopatch is on, but a client is built while e2b is still being imported,"
-                " and so is not patched yet; nothing was sent. Build it after that import."
+                " and so is not patched yet; nothing was sent",
+                "Build it after that import.",
             )
         owner.__init__(self, *args, **kwargs)
 
@@ -60,9 +61,10 @@ def refuse_copy(module: ModuleType) -> None:
 
     @functools.wraps(native)
     def gate(self: Any, *args: Any, **kwargs: Any) -> None:
-        raise IncompatibleSDKError(
+        raise CannotPatchError(
             f"kruise-autopatch is on, but {module.__name__} is of a copy of e2b under another name,"
-            " which is not patched; nothing was sent. Import it as e2b, or unset KRUISE_E2B_PATCH."
+            " which is not patched; nothing was sent",
+            "Import it as e2b, or unset KRUISE_E2B_PATCH.",
         )
 
     setattr(gate, _NATIVE, native)

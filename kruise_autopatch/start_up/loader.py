@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import kruise_autopatch.start_up.gates as gates
 from kruise_autopatch import GATED, PACKAGES
-from kruise_autopatch.errors import IncompatibleSDKError
+from kruise_autopatch.errors import CannotPatchError
 
 if TYPE_CHECKING:
     from kruise_autopatch.start_up import FollowUp
@@ -67,7 +67,7 @@ def find_watched(
     """The spec that the finders other than ``ours`` have for a watched module, with a loader of
     ours.
 
-    :raises IncompatibleSDKError: the module's loader is of a kind that cannot be followed
+    :raises CannotPatchError: the module's loader is of a kind that cannot be followed
     """
     # Other finders, wrapt's among them, ask the whole of sys.meta_path again, ours included.
     if fullname in _searches.names:
@@ -100,10 +100,11 @@ def _find_elsewhere(
 def _follow(spec: ModuleSpec, then: Callable[[ModuleType], None]) -> None:
     loader: Any = spec.loader
     if not hasattr(loader, "exec_module"):
-        raise IncompatibleSDKError(
+        raise CannotPatchError(
             f"kruise-autopatch is on, but cannot follow how {spec.name} is imported: its loader,"
-            f" {type(loader).__qualname__}, has no exec_module. Load it in another way, or unset"
-            " KRUISE_E2B_PATCH."
+            f" {type(loader).__qualname__}, has no exec_module",
+            "Load it in another way, or unset KRUISE_E2B_PATCH.",
+            name=spec.name,
         )
     # A finder may hand out the same spec again.
     if type(loader) is not HookedLoader:

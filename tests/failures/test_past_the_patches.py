@@ -85,7 +85,7 @@ def test_a_copy_of_the_sdk_under_another_name_builds_no_native_client(name: str)
 {OTHER_NAMES[name]}
 try:
     result = e2b.ConnectionConfig(api_key="k").api_url
-except kruise_autopatch.IncompatibleSDKError as error:
+except kruise_autopatch.KruiseAutopatchError as error:
     result = str(error)
 """
     found = fresh.value(code, ON)
@@ -175,7 +175,7 @@ def test_no_message_repeats_what_may_be_a_secret(domain: str) -> None:
 def test_an_id_that_no_server_makes_is_refused(sandbox_id: str) -> None:
     code = f"import e2b; e2b.ConnectionConfig(api_key='k').get_host({sandbox_id!r}, '', 80)"
     message = fresh.error(code, ON)
-    assert f"ConfigurationError: sandbox id {sandbox_id!r} is none that a server makes" in message
+    assert f"SandboxAddressError: sandbox id {sandbox_id!r} is none that a server makes" in message
 
 
 @pytest.mark.parametrize("sandbox_id", ["ns--name", "abc2def3ghi4j", "A.b_c~d-e", "i1"])
