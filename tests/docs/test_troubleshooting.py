@@ -71,7 +71,7 @@ def test_every_entry_is_a_message_in_the_code() -> None:
 def test_the_messages_are_found() -> None:
     """If the reader of the source finds nothing, the tests above say nothing."""
     assert "has an empty label; write a host such as 'sandbox.example.com'" in messages.of_errors(
-        PACKAGE / "protocol" / "__init__.py"
+        PACKAGE / "protocol" / "authorities.py"
     )
     assert "… refuses connections: nothing listens there" in messages.of_findings()
     assert sum(len(messages.of_errors(source)) for source in SOURCES) > 50
