@@ -150,8 +150,9 @@ class _Wrapped(FunctionWrapper):  # type: ignore[type-arg]
 
     __bound_function_wrapper__ = _Bound
 
-    # Where it is found: the class or module, and its name there.
-    _self_home: tuple[Any, str]
+    # Where it is found: the class or module, and its name there. An annotation would take the place
+    # of the wrapped function's own annotations.
+    _self_home = None  # type: Any
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         owner, attribute = self._self_home
