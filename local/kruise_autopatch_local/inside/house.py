@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Mapping
 
 from ..plan import PROGRAMS, Plan
 from .processes import ProcessTable
@@ -48,7 +49,7 @@ class House:
         return posixpath.normpath(posixpath.join(user.home, path)).replace("//", "/")
 
 
-def inherited(environment: os._Environ[str] | dict[str, str]) -> dict[str, str]:
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """The part of an environment that a sandbox is to have, with the kernels' Python first."""
     kept = {
         name: value

@@ -38,7 +38,7 @@ _EMPTY = ("/tmp", HOME)
 _OWN_WITHOUT_ROOT = ("/tmp", "/root")
 
 _PROBE_TIMEOUT = 30
-# A kernel checks no more; from util-linux's own limits.
+# Where Debian's adduser looks for a free number, too.
 _FIRST_UID, _LAST_UID = 1000, 60000
 
 

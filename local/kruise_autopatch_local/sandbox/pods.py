@@ -45,10 +45,6 @@ class Pods:
         if len(base) > _LONGEST_PATH - 16:
             self._sockets = tempfile.mkdtemp(prefix="kruise-", dir="/tmp")
 
-    @property
-    def isolation(self) -> Isolation:
-        return self._kind
-
     def fill(self) -> None:
         """Have as many pods ready, or on their way, as there are to be."""
         while len(self._ready) < self._warm:
