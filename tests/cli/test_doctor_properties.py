@@ -48,6 +48,7 @@ answers = st.builds(
         st.builds(json.dumps, st.dictionaries(st.sampled_from(("code", "message")), values)),
         st.builds(json.dumps, st.lists(st.dictionaries(st.just("domain"), values), max_size=2)),
     ),
+    st.none(),
 )
 
 
