@@ -71,8 +71,8 @@ def move(sdk: Path) -> None:
 def move_and_re_export(sdk: Path) -> None:
     move(sdk)
     (sdk / CONFIG).write_text(
-        "from e2b.configuration import *\nfrom e2b import configuration\n"
-        "globals().update(vars(configuration))\n"
+        "from e2b import configuration\n"
+        "globals().update({n: v for n, v in vars(configuration).items() if n[:2] != '__'})\n"
     )
 
 
@@ -88,11 +88,6 @@ def _known(self, name, value, _set=ConnectionConfig.__setattr__):
     if not name.startswith("_kruise"):
         _set(self, name, value)
 ConnectionConfig.__setattr__ = _known
-"""
-SLOTS = """
-_names = tuple(vars(ConnectionConfig(api_key="k", domain="x")))
-_body = {n: v for n, v in vars(ConnectionConfig).items() if n not in ("__dict__", "__weakref__")}
-ConnectionConfig = type("ConnectionConfig", (), {**_body, "__slots__": _names})
 """
 PROPERTY = """
 ConnectionConfig.get_host = property(
@@ -160,7 +155,6 @@ RELEASES: dict[str, tuple[Callable[[Path], None], str, str]] = {
         "UnpatchedClientError: .*",
         CONFIGURATION,
     ),
-    "slots": (append(CONFIG, SLOTS), r"IncompatibleSDKError: .*cannot keep", CONFIGURATION),
     "a property": (append(CONFIG, PROPERTY), r"IncompatibleSDKError: .*property", CONFIGURATION),
     "a factory": (append(CONFIG, FACTORY), CLOSED, CONFIGURATION),
     "a second constructor": (
