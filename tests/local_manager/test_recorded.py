@@ -33,7 +33,9 @@ NEEDS = {
 }
 # A step whose value is how many sandboxes there are just now.
 HOW_MANY = "list limit 0"
-ALIKE_RAW, ALIKE_STEPS = 490, 240
+ALIKE_RAW = 490
+# Of 249 in the longest walk.
+DIFFERENT_STEPS = 9
 
 
 def documented(heading: str) -> set[str]:
@@ -100,7 +102,7 @@ def test_walk(manager: LocalManager, tmp_path: Path, mode: str) -> None:
     }
     steps = ask("walk.py", [mode, str(result)], result, variables)["steps"]
     here = dict(zip(numbered([step["name"] for step in steps]), steps))
-    alike = 0
+    different = 0
     unexplained = {}
     expected = documented("Walks")
     for name, outcome in recorded_walk(f"{walked()}-{mode}").items():
@@ -109,13 +111,14 @@ def test_walk(manager: LocalManager, tmp_path: Path, mode: str) -> None:
         if name == HOW_MANY and found and "value" in found:
             found = outcome
         if comparable(outcome) == comparable(found) or (needed and find_spec(needed) is None):
-            alike += 1
-        elif name not in expected:
+            continue
+        different += 1
+        if name not in expected:
             unexplained[name] = (outcome, found)
     assert unexplained == {}
     if walked() != "old":
         # The old SDK has fewer operations.
-        assert alike >= ALIKE_STEPS
+        assert different <= DIFFERENT_STEPS
 
 
 def recorded_walk(walk: str) -> dict[str, Any]:
