@@ -467,7 +467,7 @@ result = status, keeper.token() is not None
 def test_a_fork_amid_a_renewal_leaves_nobody_waiting(
     locked: bool, validity: float, force: bool
 ) -> None:
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[1])
     program = f"HERE, LOCKED, VALIDITY, FORCE = {here!r}, {locked}, {validity}, {force}\n{FORK}"
     flags = ["-W", "ignore::DeprecationWarning"]
     assert fresh.value(program, flags=flags) == [0, True]

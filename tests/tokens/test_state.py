@@ -350,7 +350,7 @@ def test_who_does_not_wait_for_the_answer_is_told_so() -> None:
     finish(state, UNAVAILABLE, clock)
     clock.pass_(1)
     state.decide(clock())
-    assert str(state.error(clock())).endswith("the server has not answered in time")
+    assert state.error(clock()).problem.endswith("the server has not answered in time")
 
 
 def test_an_outage_through_expiry_ends_when_the_server_is_back() -> None:
