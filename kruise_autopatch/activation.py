@@ -95,8 +95,12 @@ def _unattended() -> list[str]:
 
 
 def _attend_others(chosen: Settings) -> None:
-    """Patch every package of the SDK that has been imported, e2b first."""
-    for name in PACKAGES:
+    """Patch every package of the SDK that has been imported past the hook, e2b first.
+
+    No other: to look for its points again would import its modules, and so wait for threads that
+    wait for this one.
+    """
+    for name in _unattended():
         module = sys.modules.get(name)
         if module is not None and not gates.is_initializing(module):
             _attend(module, chosen)

@@ -83,6 +83,9 @@ def _wait_for_patch(follow_up: FollowUp) -> None:
     """Return when e2b has been imported and patched; raise what keeps it from that."""
     import e2b
 
+    # Gone again, if another thread's import of it has failed: then this one's fails, too.
+    while sys.modules.get("e2b") is not e2b:
+        import e2b
     if not is_initializing(e2b):
         follow(e2b, follow_up)
 
