@@ -7,15 +7,15 @@ they exist. Whoever comes to it waits for the import of e2b, or meets its error.
 
 from __future__ import annotations
 
-import functools
 import sys
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from kruise_autopatch import GATED
-from kruise_autopatch.errors import CannotPatchError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+
     from kruise_autopatch.start_up import FollowUp
 
 _NATIVE = "__kruise_native__"
@@ -35,11 +35,14 @@ def close(module: ModuleType, follow_up: FollowUp) -> None:
     # A release without it has no patch point either, and is refused for that.
     if native is None or is_gate(native) or owner in _settled:
         return
+    import functools
 
     @functools.wraps(native)
     def gate(self: Any, *args: Any, **kwargs: Any) -> None:
         _wait_for_patch(follow_up)
         if vars(owner)["__init__"] is gate:
+            from kruise_autopatch.errors import CannotPatchError
+
             raise CannotPatchError(
                 "kruise-autopatch is on, but a client is built while e2b is still being imported,"
                 " and so is not patched yet; nothing was sent",
@@ -57,10 +60,14 @@ def refuse_copy(module: ModuleType) -> None:
     # Other people's modules may have this name, too.
     if not isinstance(owner, type) or not hasattr(owner, "get_sandbox_url"):
         return
+    import functools
+
     native: Any = vars(owner).get("__init__")
 
     @functools.wraps(native)
     def gate(self: Any, *args: Any, **kwargs: Any) -> None:
+        from kruise_autopatch.errors import CannotPatchError
+
         raise CannotPatchError(
             f"kruise-autopatch is on, but {module.__name__} is of a copy of e2b under another name,"
             " which is not patched; nothing was sent",

@@ -3,23 +3,27 @@
 The module's loader gets a post-import hook. wrapt's own import hooks are not used: wrapt would have
 to be loaded before the SDK, it forgets a hook that has raised, and it knows nothing of
 ``importlib.reload``.
+
+Loaded while Python holds the import lock of e2b and e2b is not in ``sys.modules`` yet: whoever
+imports a submodule then waits with that one's lock in hand, and the import of e2b ends in a
+deadlock. So nothing is imported here that is not there already.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Callable, Sequence
-from importlib.abc import Loader
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from _thread import _local
 
 import kruise_autopatch.start_up.gates as gates
 from kruise_autopatch import GATED, PACKAGES
-from kruise_autopatch.errors import CannotPatchError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+
     from kruise_autopatch.start_up import FollowUp
 
 
@@ -47,7 +51,7 @@ class HookedLoader:
         self._then(sys.modules.get(module.__name__, module))
 
 
-class _Searches(threading.local):
+class _Searches(_local):
     """What this thread is looking for at the moment."""
 
     def __init__(self) -> None:
@@ -100,6 +104,8 @@ def _find_elsewhere(
 def _follow(spec: ModuleSpec, then: Callable[[ModuleType], None]) -> None:
     loader: Any = spec.loader
     if not hasattr(loader, "exec_module"):
+        from kruise_autopatch.errors import CannotPatchError
+
         raise CannotPatchError(
             f"kruise-autopatch is on, but cannot follow how {spec.name} is imported: its loader,"
             f" {type(loader).__qualname__}, has no exec_module",
@@ -108,7 +114,8 @@ def _follow(spec: ModuleSpec, then: Callable[[ModuleType], None]) -> None:
         )
     # A finder may hand out the same spec again.
     if type(loader) is not HookedLoader:
-        spec.loader = cast("Loader", HookedLoader(loader, then))
+        hooked: Any = HookedLoader(loader, then)
+        spec.loader = hooked
 
 
 def _after(name: str, follow_up: FollowUp, *, reloaded: bool) -> Callable[[ModuleType], None]:
