@@ -33,7 +33,7 @@ AT_IMPORT = (
     "kruise_autopatch/start_up/loader.py",
     "kruise_autopatch/activation.py",
     "kruise_autopatch/patches/engine.py",
-    "kruise_autopatch/patches/e2b.py",
+    "kruise_autopatch/patches/configurations.py",
     "wrapt/__init__.py",
 )
 

@@ -68,6 +68,7 @@ def test_it_is_the_same_whoever_writes_it_and_when(tmp_path: Path) -> None:
     assert sorted(trees[0]) == [
         ".",
         "kruise_autopatch",
+        "kruise_autopatch/start_up",
         "kruise_autopatch/start_up/__init__.py",
         "licences",
         "licences/thing",

@@ -217,7 +217,7 @@ def test_docker_compose(new_machine: Callable[[], Environment], runner: Runner) 
     manager, app = services["sandbox-manager"], services["app"]
     assert app["network_mode"] == "service:sandbox-manager"
     healthy = f"until {manager['healthcheck']['test']} 2> /dev/null; do sleep 0.2; done"
-    runner.run(new_machine(), f"{manager['command']} &\n{healthy}", {})
+    runner.run(new_machine(), f"{manager['command']} &\n{healthy}", manager["environment"])
     runner.run(new_machine(), app["command"], app["environment"])
     runner.end()
     assert "/kruise/default--" in runner.output
