@@ -179,6 +179,8 @@ class _Connection(asyncio.Protocol):
         self._server.transports.add(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
+        # Python before 3.11 calls one unclosed that the other side has closed.
+        self._transport.close()
         self._server.transports.discard(self._transport)
         self._server.lost(self._number)
 
