@@ -128,7 +128,7 @@ result = {URL}
 
 def test_looking_with_find_spec_imports_nothing_and_spoils_nothing() -> None:
     code = f"""
-import importlib.util, sys
+import importlib.machinery, importlib.util, sys
 spec = importlib.util.find_spec("e2b")
 assert spec.name == "e2b" and spec.origin.endswith("__init__.py")
 assert isinstance(spec.loader, importlib.machinery.SourceFileLoader)
