@@ -35,9 +35,7 @@ def close(module: ModuleType, follow_up: FollowUp) -> None:
     # A release without it has no patch point either, and is refused for that.
     if native is None or is_gate(native) or owner in _settled:
         return
-    import functools
 
-    @functools.wraps(native)
     def gate(self: Any, *args: Any, **kwargs: Any) -> None:
         _wait_for_patch(follow_up)
         if vars(owner)["__init__"] is gate:
@@ -50,8 +48,7 @@ def close(module: ModuleType, follow_up: FollowUp) -> None:
             )
         owner.__init__(self, *args, **kwargs)
 
-    setattr(gate, _NATIVE, native)
-    owner.__init__ = gate
+    _put_before(native, owner, gate)
 
 
 def refuse_copy(module: ModuleType) -> None:
@@ -60,11 +57,7 @@ def refuse_copy(module: ModuleType) -> None:
     # Other people's modules may have this name, too.
     if not isinstance(owner, type) or not hasattr(owner, "get_sandbox_url"):
         return
-    import functools
 
-    native: Any = vars(owner).get("__init__")
-
-    @functools.wraps(native)
     def gate(self: Any, *args: Any, **kwargs: Any) -> None:
         from kruise_autopatch.errors import CannotPatchError
 
@@ -74,9 +67,17 @@ def refuse_copy(module: ModuleType) -> None:
             "Import it as e2b, or unset KRUISE_E2B_PATCH.",
         )
 
-    setattr(gate, _NATIVE, native)
-    setattr(owner, "__init__", gate)  # noqa: B010
+    _put_before(vars(owner).get("__init__"), owner, gate)
     _refused.append(owner)
+
+
+def _put_before(native: Any, owner: Any, gate: Any) -> None:
+    """Let ``gate`` stand before the native constructor of a class, and look like it."""
+    import functools
+
+    functools.update_wrapper(gate, native)
+    setattr(gate, _NATIVE, native)
+    owner.__init__ = gate
 
 
 def release_copies() -> None:

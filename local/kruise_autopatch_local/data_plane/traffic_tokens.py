@@ -25,9 +25,6 @@ from ..control_plane.errors import ApiError
 from ..sandbox.sandboxes import Sandbox
 from .errors import DataPlaneError
 
-# Of the server's --traffic-access-token-validity: about a hundred years.
-DEFAULT_VALIDITY = 100 * 365 * 24 * 3600.0
-
 _ALGORITHM = "ES256"
 
 
@@ -54,9 +51,7 @@ class TrafficTokens:
     validities on slow machines, lets a token pass for some seconds more.
     """
 
-    def __init__(
-        self, validity: float = DEFAULT_VALIDITY, leeway: float = 0.0, outage: str | None = None
-    ) -> None:
+    def __init__(self, validity: float, leeway: float, outage: str | None) -> None:
         self._validity = validity
         self._leeway = leeway
         self._outage = outage
