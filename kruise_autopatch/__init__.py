@@ -1,7 +1,11 @@
 """Move every URL of E2B's Python SDK to OpenKruise Agents' private, single-host protocol.
 
-This package is imported at interpreter start-up, so it imports nothing but ``sys``: the names of
-``kruise_autopatch.public`` are loaded on first use (PEP 562).
+This package is imported at interpreter start-up, and is itself the ``sys.meta_path`` finder that
+start-up leaves there: the import system asks any object that has a ``find_spec``, and each module
+more would cost every start half as much again. What the finder needs once the SDK is imported is in
+:mod:`kruise_autopatch.start_up`; the names of ``kruise_autopatch.public`` are loaded on first use
+(PEP 562). Nothing but ``os`` and ``sys`` may be imported here, and nothing may escape: an exception
+in a ``.pth`` line is printed at every start of every Python program of the environment.
 
 What is loaded with the SDK imports its neighbours as ``import kruise_autopatch.X as X``: the other
 form would ask ``__getattr__`` for each of them.
@@ -11,6 +15,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
     from types import ModuleType
     from typing import Any
 
@@ -25,18 +31,85 @@ PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
 # The modules whose classes every client of the SDK begins with.
 GATED = ("e2b.connection_config", "e2b.volume.connection_config")
 
+# The finder.
+_THIS = sys.modules[__name__]
+
+
+class _MetaPath(list):  # type: ignore[type-arg]
+    """``sys.meta_path`` with our finder before those that are put first after it.
+
+    They may claim the SDK, and the import system asks nobody behind them then.
+    """
+
+    def insert(self, index, finder):
+        # type: (Any, Any) -> None
+        ours = index == 0 and self[:1] == [_THIS] and finder is not _THIS
+        list.insert(self, 1 if ours else index, finder)
+
 
 # Type comments, unlike annotations, cost nothing at run time.
 def start():
     # type: () -> None
-    """What ``kruise_autopatch.pth`` calls at each start of Python; never renamed, never raises."""
-    _room("start_up").install(_on_import)
+    """What ``kruise_autopatch.pth`` calls at each start of Python; never renamed, never raises.
+
+    Waits for the SDK, if ``KRUISE_E2B_PATCH`` is set and not off. Called twice per process in
+    virtual environments of many CPython releases (gh-75723), so it is idempotent. A misspelt value
+    is reported when e2b is imported, not here, so that programs that never use e2b live on.
+    """
+    # Not above: what the globals of a finder refer to outlives the other modules at the
+    # interpreter's end, which then takes os apart by hand, at a third of the whole cost.
+    import os
+
+    if os.environ.get("KRUISE_E2B_PATCH", "").strip().lower() in OFF or _THIS in sys.meta_path:
+        return
+    sys.meta_path = _MetaPath([_THIS, *sys.meta_path])
+    if not sys.modules.keys().isdisjoint(PACKAGES):
+        # Another start-up file imported the SDK before us.
+        _room("start_up.loader").attend_loaded(_follow_up)
+
+
+def find_spec(fullname, path=None, target=None):
+    # type: (str, Sequence[str] | None, ModuleType | None) -> ModuleSpec | None
+    """The import system's question (PEP 451); ``target`` is given on reload only.
+
+    Everything is left to the other finders, what is watched by way of
+    :mod:`kruise_autopatch.start_up.loader`. That is loaded only then, so a program that never
+    imports the SDK pays for three comparisons per import.
+    """
+    if sys.meta_path[0] is not _THIS:
+        _go_first()
+    if (
+        fullname in PACKAGES
+        # Of the SDK's own two, or of a copy of it under another name.
+        or fullname.endswith(".connection_config")
+        or (target is not None and fullname.partition(".")[0] in PACKAGES)
+    ):
+        found = _room("start_up.loader").find_watched(_THIS, fullname, path, target, _follow_up)
+        return found  # type: ignore[no-any-return]
+    return None
+
+
+def _go_first():
+    # type: () -> None
+    """Take the first place again: ``sys.meta_path`` was changed in a way that we do not see."""
+    finders = sys.meta_path
+    # Whoever asks the finders one by one is at this one, and goes on behind it.
+    if _THIS in finders:
+        others = [finder for finder in finders if finder is not _THIS]
+        finders[:] = [_THIS, *others]
+    if "e2b" in sys.modules:
+        # Perhaps imported while another one was first.
+        _room("start_up.loader").close_loaded(_follow_up)
 
 
 def _on_import(package):
     # type: (ModuleType) -> None
     """What follows the import of a package of the SDK. Loads wrapt, so only then."""
-    __getattr__("on_import")(package)
+    _room("activation").on_import(package)
+
+
+# Another one where the finder was put there by hand.
+_follow_up = _on_import  # type: Callable[[ModuleType], None]
 
 
 def __getattr__(name):

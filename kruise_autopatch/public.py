@@ -34,8 +34,6 @@ _HOMES = {
     "Status": "commands",
     "decode_api_key": "api_keys",
     "encode_api_key": "api_keys",
-    # What start-up hands over; for nobody else.
-    "on_import": "activation",
     "patch_e2b": "commands",
     "status": "commands",
     "unpatch_e2b": "commands",

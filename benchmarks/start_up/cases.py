@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 SWITCH = "KRUISE_E2B_PATCH"
 PTH, START = "kruise_autopatch.pth", "kruise_autopatch.start"
 FLOOR_LINE = f'import os; os.environ.get("{SWITCH}") and None\n'
-ENTRY_POINT = "kruise_autopatch.start_up:install\n"
+ENTRY_POINT = "kruise_autopatch:start\n"
 
 # What stands for the wheel that is built from the checkout.
 OURS = "{wheel}[e2b,code-interpreter]"

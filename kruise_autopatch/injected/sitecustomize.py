@@ -15,7 +15,7 @@ _HERE = os.path.normcase(os.path.dirname(os.path.abspath(__file__)))
 _OLDEST = (3, 9)
 
 
-# As in kruise_autopatch.start_up, which may be what is damaged.
+# As in kruise_autopatch, which may be what is damaged.
 _OFF = ("0", "false", "no", "off", "")
 _PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
 

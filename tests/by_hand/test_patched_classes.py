@@ -162,7 +162,7 @@ def test_off_leaves_every_attribute_of_the_sdk_untouched(switch: dict[str, str])
     assert _differences(native, attributes) == set()
     ours = {name for name in modules - native_modules if name.startswith(("kruise", "wrapt"))}
     # The line of the .pth file leaves it to this module to read the switch.
-    assert ours == ({"kruise_autopatch", "kruise_autopatch.start_up"} if switch else set())
+    assert ours == ({"kruise_autopatch"} if switch else set())
 
 
 def test_on_replaces_what_it_names_and_nothing_else() -> None:

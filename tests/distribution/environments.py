@@ -74,7 +74,7 @@ class StartUp:
 
     @property
     def sdk_finders(self) -> int:
-        return self.finders.count("kruise_autopatch.start_up")
+        return self.finders.count("kruise_autopatch")
 
     @property
     def our_modules(self) -> set[str]:

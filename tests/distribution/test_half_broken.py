@@ -94,7 +94,7 @@ def test_without_the_start_up_file_the_package_waits_for_patch_e2b(
 OUR_MODULES = """
 import sys, e2b
 ours = [module for name, module in sys.modules.items() if name.startswith("kruise_autopatch.")]
-print(*(module.__file__ for module in ours if not module.__name__.endswith("start_up")), sep="\\n")
+print(*(module.__file__ for module in ours), sep="\\n")
 """
 
 

@@ -87,7 +87,7 @@ read, write = os.pipe()
 interpreter = interpreters.create(*config)
 interpreters.run_string(interpreter, f'''
 import os, sys
-count = sum(getattr(f, "__name__", "") == "kruise_autopatch.start_up" for f in sys.meta_path)
+count = sum(getattr(f, "__name__", "") == "kruise_autopatch" for f in sys.meta_path)
 os.write({write}, str(count).encode())
 ''')
 os.close(write)
