@@ -1,11 +1,11 @@
 """Move every URL of E2B's Python SDK to OpenKruise Agents' private, single-host protocol.
 
-This package is imported at interpreter start-up, and is itself the ``sys.meta_path`` finder that
-start-up leaves there: the import system asks any object that has a ``find_spec``, and each module
-more would cost every start half as much again. What the finder needs once the SDK is imported is in
-:mod:`kruise_autopatch.start_up`; the names of ``kruise_autopatch.public`` are loaded on first use
-(PEP 562). Nothing but ``os`` and ``sys`` may be imported here, and nothing may escape: an exception
-in a ``.pth`` line is printed at every start of every Python program of the environment.
+This package is imported at interpreter start-up, and leaves its finder on ``sys.meta_path``. That
+stands here, since each module more would cost every start half as much again; what it needs once
+the SDK is imported is in :mod:`kruise_autopatch.start_up`. The names of ``kruise_autopatch.public``
+are loaded on first use (PEP 562). Nothing but ``os`` and ``sys`` may be imported here, and nothing
+may escape: an exception in a ``.pth`` line is printed at every start of every Python program of the
+environment.
 
 What is loaded with the SDK imports its neighbours as ``import kruise_autopatch.X as X``: the other
 form would ask ``__getattr__`` for each of them.
@@ -31,9 +31,6 @@ PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
 # The modules whose classes every client of the SDK begins with.
 GATED = ("e2b.connection_config", "e2b.volume.connection_config")
 
-# The finder.
-_THIS = sys.modules[__name__]
-
 
 class _MetaPath(list):  # type: ignore[type-arg]
     """``sys.meta_path`` with our finder before those that are put first after it.
@@ -43,7 +40,7 @@ class _MetaPath(list):  # type: ignore[type-arg]
 
     def insert(self, index, finder):
         # type: (Any, Any) -> None
-        ours = index == 0 and self[:1] == [_THIS] and finder is not _THIS
+        ours = index == 0 and self[:1] == [_FINDER] and finder is not _FINDER
         list.insert(self, 1 if ours else index, finder)
 
 
@@ -60,9 +57,9 @@ def start():
     # interpreter's end, which then takes os apart by hand, at a third of the whole cost.
     import os
 
-    if os.environ.get("KRUISE_E2B_PATCH", "").strip().lower() in OFF or _THIS in sys.meta_path:
+    if os.environ.get("KRUISE_E2B_PATCH", "").strip().lower() in OFF or _FINDER in sys.meta_path:
         return
-    sys.meta_path = _MetaPath([_THIS, *sys.meta_path])
+    sys.meta_path = _MetaPath([_FINDER, *sys.meta_path])
     if not sys.modules.keys().isdisjoint(PACKAGES):
         # Another start-up file imported the SDK before us.
         _room("start_up.loader").attend_loaded(_follow_up)
@@ -76,7 +73,7 @@ def find_spec(fullname, path=None, target=None):
     :mod:`kruise_autopatch.start_up.loader`. That is loaded only then, so a program that never
     imports the SDK pays for three comparisons per import.
     """
-    if sys.meta_path[0] is not _THIS:
+    if sys.meta_path[0] is not _FINDER:
         _go_first()
     if (
         fullname in PACKAGES
@@ -84,9 +81,15 @@ def find_spec(fullname, path=None, target=None):
         or fullname.endswith(".connection_config")
         or (target is not None and fullname.partition(".")[0] in PACKAGES)
     ):
-        found = _room("start_up.loader").find_watched(_THIS, fullname, path, target, _follow_up)
+        found = _room("start_up.loader").find_watched(_FINDER, fullname, path, target, _follow_up)
         return found  # type: ignore[no-any-return]
     return None
+
+
+# Not this module: many a tool asks finders for more, and that would load our public names. A
+# namespace has just what it is given.
+_namespace = type(sys.implementation)  # type: Any
+_FINDER = _namespace(__name__=__name__, find_spec=find_spec)
 
 
 def _go_first():
@@ -94,9 +97,9 @@ def _go_first():
     """Take the first place again: ``sys.meta_path`` was changed in a way that we do not see."""
     finders = sys.meta_path
     # Whoever asks the finders one by one is at this one, and goes on behind it.
-    if _THIS in finders:
-        others = [finder for finder in finders if finder is not _THIS]
-        finders[:] = [_THIS, *others]
+    if _FINDER in finders:
+        others = [finder for finder in finders if finder is not _FINDER]
+        finders[:] = [_FINDER, *others]
     if "e2b" in sys.modules:
         # Perhaps imported while another one was first.
         _room("start_up.loader").close_loaded(_follow_up)

@@ -1,13 +1,13 @@
 """What start-up leaves for the import of the SDK, and how the finder is put in its place.
 
-The finder is the package itself, :mod:`kruise_autopatch`.
+The finder stands in :mod:`kruise_autopatch`.
 """
 
 from __future__ import annotations
 
 import sys
 
-import kruise_autopatch as finder
+import kruise_autopatch as ground
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 def wait(follow_up: FollowUp) -> None:
     """Put the finder first on ``sys.meta_path``."""
-    finder._follow_up = follow_up
-    sys.meta_path.insert(0, finder)
+    ground._follow_up = follow_up
+    sys.meta_path.insert(0, ground._FINDER)
 
 
 def is_waiting() -> bool:
     """Whether the finder is on ``sys.meta_path``."""
-    return finder in sys.meta_path
+    return ground._FINDER in sys.meta_path
 
 
 def stop_waiting() -> None:
     """Take the finder off ``sys.meta_path`` again."""
     if is_waiting():
-        sys.meta_path.remove(finder)
+        sys.meta_path.remove(ground._FINDER)

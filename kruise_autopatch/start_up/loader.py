@@ -62,7 +62,7 @@ _searches = _Searches()
 
 
 def find_watched(
-    ours: ModuleType,
+    ours: Any,
     fullname: str,
     path: Sequence[str] | None,
     target: ModuleType | None,
@@ -88,7 +88,7 @@ def find_watched(
 
 
 def _find_elsewhere(
-    ours: ModuleType, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ours: Any, fullname: str, path: Sequence[str] | None, target: ModuleType | None
 ) -> ModuleSpec | None:
     # A copy: wrapt puts its finder first while this runs.
     for other in list(sys.meta_path):

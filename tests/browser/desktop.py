@@ -101,8 +101,9 @@ class Desktop:
 def serving(pages: Path) -> Iterator[Desktop]:
     """A desktop on a free port."""
     desktop = Desktop(pages)
+    # As in a pod, what is bound to 127.0.0.1 alone is not reached.
     with serve(
-        desktop.converse, "127.0.0.1", 0, process_request=desktop.page, compression=None
+        desktop.converse, "0.0.0.0", 0, process_request=desktop.page, compression=None
     ) as server:
         desktop.port = server.socket.getsockname()[1]
         thread = threading.Thread(target=server.serve_forever)

@@ -180,7 +180,7 @@ def test_an_application_that_has_this_package_uses_its_own_once(
     code = (
         f"{PRINT_API_URL}\n"
         "import sys, kruise_autopatch; print(kruise_autopatch.__file__)\n"
-        "print(sys.meta_path.count(sys.modules['kruise_autopatch']))\n"
+        "print(sys.meta_path.count(sys.modules['kruise_autopatch']._FINDER))\n"
         "print([type(finder).__name__ for finder in sys.meta_path].count('Lender'))\n"
         "print(kruise_autopatch.status().source)"
     )

@@ -256,11 +256,15 @@ def test_wrapt_missing_is_an_error_that_names_it(statement: str) -> None:
     assert "pip install" in message
 
 
-def test_other_imports_do_not_load_the_hook() -> None:
-    code = (
-        "import json, http.client, sys\nresult = 'kruise_autopatch.start_up.loader' in sys.modules"
-    )
-    assert fresh.value(code, ON) is False
+def test_other_imports_and_other_questions_to_finders_load_nothing_of_ours() -> None:
+    code = """
+import http.client, importlib.metadata, sys
+
+importlib.metadata.version("wrapt")
+importlib.invalidate_caches()
+result = [name for name in sys.modules if name.startswith("kruise_autopatch")]
+"""
+    assert fresh.value(code, ON) == ["kruise_autopatch"]
 
 
 def test_patched_methods_keep_their_name_and_signature() -> None:
