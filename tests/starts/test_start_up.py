@@ -18,7 +18,7 @@ finders = [getattr(finder, "__name__", "") for finder in sys.meta_path]
 @pytest.mark.parametrize("text", [None, "", "0", "false", "Off", " no "])
 def test_off_leaves_no_finder_behind(text: str | None) -> None:
     variables = {} if text is None else {"KRUISE_E2B_PATCH": text}
-    assert "kruise_autopatch.start_up" not in fresh.value(f"{STATE}\nresult = finders", variables)
+    assert "kruise_autopatch" not in fresh.value(f"{STATE}\nresult = finders", variables)
 
 
 @pytest.mark.parametrize("text", [None, ""])
@@ -29,21 +29,18 @@ def test_unset_loads_nothing_of_ours(text: str | None) -> None:
 
 @pytest.mark.parametrize("flags", [(), ("-I",), ("-E",), ("-s",), ("-B",), ("-O",)])
 def test_on_installs_one_finder_however_often_site_runs_the_line(flags: tuple[str, ...]) -> None:
-    code = f"{STATE}\nresult = finders.count('kruise_autopatch.start_up')"
+    code = f"{STATE}\nresult = finders.count('kruise_autopatch')"
     assert fresh.value(code, ON, flags) == 1
 
 
 def test_the_site_module_is_what_runs_it() -> None:
-    assert "kruise_autopatch.start_up" not in fresh.value(f"{STATE}\nresult = finders", ON, ["-S"])
+    assert "kruise_autopatch" not in fresh.value(f"{STATE}\nresult = finders", ON, ["-S"])
 
 
 def test_on_loads_only_what_start_up_needs() -> None:
     code = "import sys; result = sorted(sys.modules)"
     extra = set(fresh.value(code, ON)) - set(fresh.value(code))
-    assert extra == {
-        "kruise_autopatch",
-        "kruise_autopatch.start_up",
-    }
+    assert extra == {"kruise_autopatch"}
 
 
 @pytest.mark.parametrize("text", ["1", "0", "nonsense", "\udcff", "1" * 10_000])
