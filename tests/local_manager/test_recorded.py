@@ -25,11 +25,12 @@ from support import fresh
 RECORDED = Path(__file__).parent / "recorded"
 DOCS = Path(__file__).parents[2] / "docs" / "local-manager.md"
 
-# Steps that need a package which only the extra `data` brings.
+# Steps that need a package which only the extra `data` brings, or another kernel.
 NEEDS = {
     "run_code png": "e2b_charts",
     "run_code bar chart": "e2b_charts",
     "run_code pandas": "pandas",
+    "run_code bash": "bash_kernel",
 }
 # A step whose value is how many sandboxes there are just now.
 HOW_MANY = "list limit 0"

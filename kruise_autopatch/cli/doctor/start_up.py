@@ -28,7 +28,10 @@ START_UP_LINE = (
     'import os; os.environ.get("KRUISE_E2B_PATCH") and __import__("kruise_autopatch").start()\n'
 )
 
-_RUNS_HOOK = "import json; print(json.dumps('kruise_autopatch.start_up' in sys.modules))"
+_RUNS_HOOK = (
+    "import json; finders = [getattr(finder, '__name__', '') for finder in sys.meta_path];"
+    f" print(json.dumps({_PACKAGE!r} in finders))"
+)
 
 
 def check(environment: Mapping[str, str]) -> Iterator[Finding]:
