@@ -242,7 +242,7 @@ def test_with_a_damaged_sitecustomize_the_application_starts(
 def test_with_a_tree_that_cannot_start_the_sdk_cannot_be_imported(
     python: str, tree: Path, tmp_path: Path
 ) -> None:
-    broken = damaged(tree, tmp_path, "kruise_autopatch/start_up/__init__.py", "truncated")
+    broken = damaged(tree, tmp_path, "kruise_autopatch/__init__.py", "truncated")
     done = run([python, "-c", f"print('alive')\n{PRINT_API_URL}"], broken, ON)
     assert (done.returncode, done.stdout) == (1, "alive\n")
     notice, *_, error = done.stderr.splitlines()
