@@ -5,12 +5,19 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
+from collections.abc import Callable
+from itertools import cycle
 from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kruise_autopatch import encode_api_key
 from kruise_autopatch.cli.doctor.censor import Censor
+
+Writer = Callable[[str], str]
 
 # Every form below changes something of it.
 KEY = "Secret/Key+with=odd&chars'\"<%20\\ü"
@@ -33,6 +40,13 @@ FORMS = {
     "base64": base64.b64encode(KEY.encode()).decode(),
     "base64 for URLs": base64.urlsafe_b64encode(KEY.encode()).decode(),
     "encoded for the SDK": encode_api_key(KEY),
+    "Go's JSON": json.dumps(KEY).replace("&", "\\u0026").replace("<", "\\u003c"),
+    "JSON in JSON": json.dumps(json.dumps(KEY)[1:-1]),
+    "HTML, by a hand that escapes less": KEY.replace("<", "&lt;").replace('"', "&#34;"),
+    "HTML, numbers": "".join(f"&#{ord(letter)};" for letter in KEY),
+    "HTML, a part of it marked": f"{html.escape(KEY[:9])}<b class='key'>{html.escape(KEY[9:])}",
+    "quoted twice": quote(quote(KEY)),
+    "JavaScript": KEY.replace("'", "\\x27").replace("&", "\\u{26}"),
 }
 
 
@@ -42,6 +56,31 @@ def test_a_known_secret_is_hidden_in_every_form(name: str, form: str) -> None:
     text = Censor({name: KEY})(f"no such key: {FORMS[form]} (see the manual)")
     (middle,) = [text[len("no such key: ") : -len(" (see the manual)")]]
     assert middle.strip("'\"=") == f"<{name}>"
+
+
+WRITERS = [
+    str,
+    quote,
+    html.escape,
+    lambda letter: json.dumps(letter)[1:-1],
+    lambda letter: f"\\u{ord(letter):04X}",
+    lambda letter: f"&#x{ord(letter):x};",
+    lambda letter: f"<i>{html.escape(letter)}</i>",
+]
+
+
+@settings(deadline=None)
+@given(
+    st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=12),
+    st.lists(st.sampled_from(WRITERS), min_size=1),
+)
+def test_no_mixture_of_writers_shows_a_part_of_it(key: str, writers: list[Writer]) -> None:
+    written = "".join(write(letter) for write, letter in zip(cycle(writers), key))
+    shown = Censor({"E2B_API_KEY": key})(f"no such key: {written} (see the manual)")
+    assert re.fullmatch(r"no such key: \S*<E2B_API_KEY>\S* \(see the manual\)", shown), shown
+    around = shown.replace("no such key: ", "").replace(" (see the manual)", "")
+    # Tags that stood before or behind it.
+    assert re.sub(r"</?i>", "", around) == "<E2B_API_KEY>"
 
 
 @pytest.mark.parametrize("other", [encode_api_key, lambda key: f"{key}\n", lambda key: f" {key} "])

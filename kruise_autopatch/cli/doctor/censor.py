@@ -8,11 +8,13 @@ encoded. What only looks like a secret is taken out too.
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import quote, quote_plus, unquote
+from functools import cache
+from html.entities import html5
+from urllib.parse import unquote
 
 from kruise_autopatch import variables
 from kruise_autopatch.api_keys import decode_api_key, encode_api_key
@@ -43,6 +45,15 @@ _PATTERNS = (
 )
 
 
+# The names of a character in HTML, without what is around them.
+_ENTITIES: dict[str, list[str]] = defaultdict(list)
+for _name, _character in html5.items():
+    _ENTITIES[_character].append(_name.rstrip(";"))
+
+# What may stand between two characters of a secret in a page that marks a part of it.
+_TAGS = "(?:<[^<>]{0,200}>)*"
+
+
 class Censor:
     """Knows the secrets of an environment."""
 
@@ -50,15 +61,17 @@ class Censor:
         placeholders: dict[str, str] = {}
         for secret, placeholder in _secrets(environment):
             for form in _forms(secret):
-                placeholders.setdefault(form.lower(), placeholder)
-        self._placeholders = placeholders
+                placeholders.setdefault(form, placeholder)
         # The longest first: one may contain another. A host's name comes back in lower case.
-        forms = sorted(placeholders, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, forms)) or r"(?!)", re.IGNORECASE)
+        self._known = [
+            (re.compile(_TAGS.join(map(_spelled, form)), re.IGNORECASE), placeholders[form])
+            for form in sorted(placeholders, key=len, reverse=True)
+        ]
 
     def hide(self, text: str) -> str:
         """``text`` with a placeholder for each secret; to be called before it is shortened."""
-        text = self._known.sub(lambda found: self._placeholder(found[0]), text)
+        for known, placeholder in self._known:
+            text = known.sub(placeholder, text)
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
         return text
@@ -67,10 +80,6 @@ class Censor:
         """The same in one line, without what would disturb a terminal."""
         text = " ".join(self.hide(text).split())
         return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-    def _placeholder(self, found: str) -> str:
-        # Letters that have no single lower case were matched all the same.
-        return self._placeholders.get(found.lower(), "<secret>")
 
 
 def _secrets(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -107,13 +116,37 @@ def _other_forms(key: str) -> Iterable[str]:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """How a secret looks in a URL, a header, JSON, HTML and Python's error messages."""
+    """A secret, and what it is encoded as as a whole."""
     yield secret
     # What is no UTF-8 in the environment, Python gives as lone surrogates.
     raw = secret.encode("utf-8", "surrogateescape")
-    yield from (quote(raw, safe=""), quote(raw), quote_plus(raw))
-    yield from (repr(secret)[1:-1], json.dumps(secret)[1:-1], secret.replace("/", "\\/"))
-    yield from (html.escape(secret), html.escape(secret, quote=False))
     yield raw.hex()
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(raw).decode().rstrip("=")
+
+
+@cache
+def _spelled(character: str) -> str:
+    """A pattern for a character, in either case, in a URL, JSON, HTML and Python's messages."""
+    cases = {character, character.lower(), character.upper()}
+    # A letter whose other case is two letters is met in its own only.
+    spellings = [each for case in cases if len(case) == 1 for each in _spellings(case)]
+    return f"(?:{'|'.join(spellings)})"
+
+
+def _spellings(character: str) -> Iterator[str]:
+    """Each for itself, since no two writers escape the same characters.
+
+    Go's JSON has ``\\u0026`` for ``&``, many a page ``&#39;`` for an apostrophe and the rest as it
+    is. What was escaped twice is found, too.
+    """
+    code = ord(character)
+    yield re.escape(character)
+    if character == " ":
+        yield r"\+"
+    yield "".join(f"%(?:25)*{b:02x}" for b in character.encode("utf-8", "surrogateescape"))
+    yield rf"\\+(?:u\{{?0*{code:x}\}}?|x{code:02x}|{re.escape(character)})"
+    references = [rf"\#0*{code}", rf"\#x0*{code:x}", *_ENTITIES[character]]
+    yield rf"&(?:amp;)*(?:{'|'.join(references)});?"
+    for escape in {repr(character)[1:-1], json.dumps(character)[1:-1]} - {character}:
+        yield re.escape(escape).replace(r"\\", r"\\+")
