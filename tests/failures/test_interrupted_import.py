@@ -1,4 +1,4 @@
-"""An import of the SDK that is interrupted, at many points: afterwards it is private, or refused."""
+"""An import of the SDK that is interrupted, at many points: private afterwards, or refused."""
 
 from __future__ import annotations
 
