@@ -36,7 +36,7 @@ def cell(sandbox: Any) -> None:
     try:
         sandbox.run_code("input()", timeout=0, request_timeout=600)
     except BROKEN:
-        command(sandbox)
+        command(sandbox).wait()
 
 
 async def acell(sandbox: Any) -> None:
