@@ -2,10 +2,10 @@
 
 Usage: python benchmarks/calls.py
 
-Run it with an interpreter that has ``kruise-autopatch[code-interpreter]``, ``h2`` and ``trustme``, on
-Linux with ``valgrind``. The server is the tests', in another process than what is counted. Each row
-is counted over several calls after the first few, by callgrind, which begins a new count after each
-``functools.reduce``.
+Run it with an interpreter that has ``kruise-autopatch[code-interpreter]``, ``h2`` and ``trustme``,
+on Linux with ``valgrind``. The server is the tests', in another process than what is counted. Each
+row is counted over several calls after the first few, by callgrind, which begins a new count after
+each ``functools.reduce``.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from importlib import import_module
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, Literal, Union
 
 from kruise_autopatch.errors import CannotPatchError
@@ -320,15 +321,23 @@ def _bind_by_signature(
     wrapped: Callable[..., Any], instance: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
     function: Any = wrapped
+    positional = args
     if issubclass(type(wrapped), PartialCallableObjectProxy):
         # wrapt's stand-in for a method that was called through its class.
-        function, args = function.__wrapped__, (instance, *args)
+        function, positional = function.__wrapped__, (instance, *args)
+    elif isinstance(wrapped, MethodType) and wrapped.__self__ is instance:
+        function, positional = wrapped.__func__, (instance, *args)
+    signature = _signature if isinstance(function, FunctionType) else inspect.signature
     try:
-        given = inspect.signature(function).bind(*args, **kwargs)
+        given = signature(function).bind(*positional, **kwargs)
     except TypeError:
         wrapped(*args, **kwargs)
         raise
     return {name: value for name, value in given.arguments.items() if value is not instance}
+
+
+# A function is asked once; a method of it would be another object at each call.
+_signature = lru_cache(maxsize=64)(inspect.signature)
 
 
 def _problem(name: str, error: Exception) -> UnusablePoint:

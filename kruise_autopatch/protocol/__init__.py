@@ -9,6 +9,7 @@ routes are sandbox-manager's (``pkg/servers/e2b/adapters`` of openkruise/agents)
 Annotations are evaluated here, as in ``settings``.
 """
 
+from functools import lru_cache
 from typing import Any, Optional
 from urllib.parse import urlsplit, urlunsplit
 
@@ -43,6 +44,7 @@ def api_url(scheme: str, authority: str) -> str:
     return f"{scheme}://{authority}{API_PATH}"
 
 
+@lru_cache(maxsize=256)
 def parse_api_url(url: str) -> Optional[tuple[str, str]]:
     """The inverse of :func:`api_url`: scheme and authority; ``None`` for any other URL.
 
@@ -75,6 +77,7 @@ def v1_request(request: dict[str, Any]) -> dict[str, Any]:
 # --- data plane ----------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)
 def sandbox_host(authority: str, sandbox_id: str, port: int) -> str:
     """What stands in for a sandbox's host name: append a path, or nothing, but no query.
 

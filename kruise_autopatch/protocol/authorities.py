@@ -1,9 +1,11 @@
 """Authorities: a host with an optional port (RFC 3986, section 3.2), as people write them.
 
-Pure. Annotations are evaluated here, as in ``settings``.
+Pure. Annotations are evaluated here, as in ``settings``. What every client and every URL of it asks
+again is remembered: a program has few authorities.
 """
 
 import ipaddress
+from functools import lru_cache
 from typing import Optional
 
 # e2b/sandbox_domains.py of e2b 2.63.0. Their subdomains are E2B's too.
@@ -39,6 +41,7 @@ class InvalidDomain(Unusable):
     """A text that is not an authority: why, and what to write instead."""
 
 
+@lru_cache(maxsize=256)
 def parse_authority(text: str) -> str:
     """Return ``text`` if it is ``host``, ``host:port`` or ``[ipv6]:port``.
 
@@ -125,6 +128,7 @@ def _is_label(text: str) -> bool:
     return text.strip("-") == text and text.replace("-", "0").replace("_", "0").isalnum()
 
 
+@lru_cache(maxsize=256)
 def is_public(authority: str) -> bool:
     """Whether ``authority`` belongs to E2B's own cloud, whose URLs are never rewritten."""
     host = authority.rpartition(":")[0] if ":" in authority else authority
