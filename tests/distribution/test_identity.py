@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import runpy
-from configparser import ConfigParser
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +12,7 @@ from packaging.metadata import Metadata
 from packaging.specifiers import SpecifierSet
 
 from distribution.archives import content_of, dist_info
+from docs import tox_environments
 from support.checkout import CHECKOUT
 
 identity = SimpleNamespace(**runpy.run_path(str(CHECKOUT / "build_support" / "identity.py")))
@@ -80,19 +80,13 @@ def test_the_pages_of_the_project_are_files_of_the_release() -> None:
         assert f"\n## {anchor.title()}\n" in (CHECKOUT / path).read_text("utf-8") or not anchor
 
 
-def proved_by_tox() -> set[str]:
-    tox = ConfigParser()
-    tox.read(CHECKOUT / "tox.ini", "utf-8")
-    return {f"3.{minor}" for minor in re.findall(r"\bpy3(\d+)\b", tox["tox"]["env_list"])}
-
-
 @each_distribution
 def test_the_classifiers_name_the_pythons_that_the_tests_prove(about: Metadata) -> None:
     series = (line.rpartition(" :: ")[2] for line in about.classifiers or [] if "Python" in line)
     named = {name for name in series if name.startswith("3.")}
     # The start-up hook, not the local manager, is proved on Debian's, too: tox -e debian.
     debian = {"3.14", "3.15"} if about.name == "kruise-autopatch" else set()
-    assert named == proved_by_tox() | debian
+    assert named == tox_environments.pythons() | debian
     assert len(named) >= 5
     required = SpecifierSet(str(about.requires_python))
     assert [version for version in named if version not in required] == []
