@@ -12,7 +12,7 @@ from typing import Any
 
 from setuptools.command.egg_info import egg_info
 
-# The one place that knows it; docs/releasing.md. None: it has no public address yet.
+# The one place that knows it; RELEASING.md. None: it has no public address yet.
 REPOSITORY: str | None = None
 
 # Where in the repository the README of a distribution lies.

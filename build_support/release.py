@@ -1,4 +1,4 @@
-"""Say whether this checkout may become a release: docs/releasing.md.
+"""Say whether this checkout may become a release: RELEASING.md.
 
     python -m build_support.release TAG REPOSITORY
 

@@ -58,7 +58,9 @@ SECTIONS = {
         CHANGELOG
     """,
     "Take part": """
-        CONTRIBUTING tests/README
+        CONTRIBUTING tests/README docs/decisions/README docs/decisions/pth-not-start
+        docs/decisions/own-loader-hook docs/decisions/gates docs/decisions/v1-routes
+        docs/decisions/no-connect-library RELEASING CODE_OF_CONDUCT
     """,
     "中文": "README.zh",
 }

@@ -27,7 +27,7 @@ _BETWEEN = {"&&", "||", "|", ";", "&"}
 # Programs of the reader's.
 _YOURS = {"your_program.py", "program.py", "test_sandbox.py"}
 # What the package replaces, what installs and builds.
-_FOREIGN = {"kruise-agents", "agents-api", "build", "tox", "pytest"}
+_FOREIGN = {"kruise-agents", "agents-api", "build", "pre-commit", "pytest", "tox"}
 _PIP_OPTIONS = {"-e", "-y", "--no-deps", "--force-reinstall", "--quiet", "--no-cache-dir"}
 _MODULES = {"venv", "build"}
 _VERBS = {
@@ -219,6 +219,6 @@ _CHECKS: dict[str, Check] = {
     "pytest": _pytest,
     "export": _unknown_variables,
     **{program: _cluster(program) for program in _VERBS},
-    # Of the shell's, with nothing of ours to be wrong.
-    **dict.fromkeys((".", "cat", "cd", "echo", "sha256sum"), _fine),
+    # With nothing of ours to be wrong.
+    **dict.fromkeys((".", "cat", "cd", "echo", "pre-commit", "sha256sum"), _fine),
 }

@@ -21,7 +21,10 @@ from support.checkout import CHECKOUT
 
 WORKFLOWS = sorted((CHECKOUT / ".github" / "workflows").glob("*.yml"))
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+FORMS = sorted((CHECKOUT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 SCHEMAS = {
+    "vendor.github-issue-forms": [form for form in FORMS if form.stem != "config"],
+    "vendor.github-issue-config": [form for form in FORMS if form.stem == "config"],
     "vendor.github-workflows": WORKFLOWS,
     "vendor.dependabot": [CHECKOUT / ".github" / "dependabot.yml"],
     "vendor.readthedocs": [CHECKOUT / ".readthedocs.yaml"],
