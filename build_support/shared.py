@@ -20,6 +20,7 @@ _VERSION = "kruise_autopatch/_version.py"
 _SHARED = (
     _VERSION,
     "build_support/__init__.py",
+    "build_support/identity.py",
     "build_support/reproducible.py",
     "build_support/shared.py",
 )

@@ -1,6 +1,6 @@
 """Build the wheels of both distributions, with the setuptools of this interpreter.
 
-    python -m build_support.wheels DIRECTORY
+    python -m build_support.wheels [--sdists] DIRECTORY
 
 From a copy of their sources: setuptools leaves files in what it builds from, and takes up what an
 earlier build has left there.
@@ -37,22 +37,26 @@ LOCAL = "local"
 _LITTER = shutil.ignore_patterns("__pycache__", "build", "dist", "*.egg-info")
 
 # Isolated, as in an installer: the build must not count on the current directory.
-_BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+_BUILD = "import sys; from setuptools import build_meta; build_meta.{}(sys.argv[1])"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the wheels of both distributions.")
-    parser.add_argument("directory", type=Path, help="what it has of our wheels is replaced")
-    directory: Path = parser.parse_args().directory.resolve()
+    parser.add_argument("directory", type=Path, help="what it has of our archives is replaced")
+    parser.add_argument("--sdists", action="store_true", help="the source archives, too")
+    arguments = parser.parse_args()
+    directory: Path = arguments.directory.resolve()
+    hooks = ["build_wheel", "build_sdist"] if arguments.sdists else ["build_wheel"]
     directory.mkdir(parents=True, exist_ok=True)
-    for old in directory.glob("kruise_autopatch*.whl"):
+    for old in _built(directory):
         old.unlink()
     with tempfile.TemporaryDirectory() as temporary:
         copy = Path(temporary)
         copy_sources([*SOURCES, LOCAL], copy)
         for source in (copy, copy / LOCAL):
-            _build(source, directory)
-    print("\n".join(str(wheel) for wheel in sorted(directory.glob("kruise_autopatch*.whl"))))
+            for hook in hooks:
+                _build(hook, source, directory)
+    print("\n".join(str(archive) for archive in _built(directory)))
 
 
 def copy_sources(names: Iterable[str], directory: Path) -> None:
@@ -64,12 +68,19 @@ def copy_sources(names: Iterable[str], directory: Path) -> None:
             shutil.copy(CHECKOUT / name, directory / name)
 
 
-def _build(source: Path, directory: Path) -> None:
-    command = [sys.executable, "-I", "-c", _BUILD, str(directory)]
+def _built(directory: Path) -> list[Path]:
+    """Our archives there, whoever built them."""
+    return sorted(
+        path for kind in ("*.whl", "*.tar.gz") for path in directory.glob(f"kruise_autopatch{kind}")
+    )
+
+
+def _build(hook: str, source: Path, directory: Path) -> None:
+    command = [sys.executable, "-I", "-c", _BUILD.format(hook), str(directory)]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(
-            f"{done.stdout}{done.stderr}error: there is no wheel. If setuptools is missing, or"
+            f"{done.stdout}{done.stderr}error: {hook} failed. If setuptools is missing, or"
             " older than 70.1: pip install --upgrade setuptools"
         )
 

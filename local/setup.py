@@ -9,12 +9,13 @@ from setuptools import setup
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from build_support.identity import EggInfo
 from build_support.reproducible import Wheel
 from build_support.shared import Sdist, version
 
 setup(
     version=version(),
-    cmdclass={"bdist_wheel": Wheel, "sdist": Sdist},
+    cmdclass={"egg_info": EggInfo, "bdist_wheel": Wheel, "sdist": Sdist},
     # The bounds install beside every e2b since 2.8.0.
     install_requires=[
         f"kruise-autopatch=={version()}",

@@ -21,7 +21,9 @@ def pytest_report_header() -> str:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """For ``-n auto``: the tests wait for other processes half of the time."""
-    return 2 * len(os.sched_getaffinity(0))
+    # macOS gives no process cores of its own.
+    affinity = getattr(os, "sched_getaffinity", None)
+    return 2 * (len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
 def pytest_configure(config: pytest.Config) -> None:

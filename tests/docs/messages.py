@@ -65,11 +65,11 @@ def _joined(arguments: Sequence[ast.expr], names: Names) -> Iterator[str]:
             if isinstance(value, ast.Tuple):
                 yield from _joined(value.elts, names)
         return
-    problems, *advices = ([*_templates(each, names)] for each in arguments[:2])
-    if not (advices and advices[0]):
+    problems, *suggestions = ([*_templates(each, names)] for each in arguments[:2])
+    if not (suggestions and suggestions[0]):
         yield from problems
         return
-    for problem, advice in itertools.product(problems or [PLACEHOLDER], advices[0]):
+    for problem, advice in itertools.product(problems or [PLACEHOLDER], suggestions[0]):
         yield str(KruiseAutopatchError(problem, advice))
 
 

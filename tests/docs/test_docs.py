@@ -18,7 +18,9 @@ from kruise_autopatch_local import LocalManager, options
 CHECKOUT = Path(__file__).resolve().parents[2]
 READMES = sorted(CHECKOUT.glob("README*.md"))
 DOCS = sorted((CHECKOUT / "docs").glob("*.md"))
-PAGES = [*READMES, *DOCS, CHECKOUT / "local" / "README.md"]
+DECISIONS = sorted((CHECKOUT / "docs" / "decisions").glob("*.md"))
+OURS = [CHECKOUT / f"{name}.md" for name in ("CONTRIBUTING", "RELEASING", "CODE_OF_CONDUCT")]
+PAGES = [*READMES, *DOCS, CHECKOUT / "local" / "README.md", *DECISIONS, *OURS]
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Outside fences: paragraphs that are indented by four spaces and begin with an import.
 INDENTED_PYTHON = re.compile(r"^ {4}(?:from \w+[\w.]* import|import) .*\n(?: {4}.*\n|\n)*", re.M)
@@ -88,6 +90,15 @@ def test_the_readme_and_its_translation_link_to_each_other_and_to_every_page() -
     names = {f"docs/{page.name}" for page in DOCS}
     for name, other in [("README.md", "README.zh.md"), ("README.zh.md", "README.md")]:
         assert {*names, other} <= set(LINK.findall(text_of(name)))
+
+
+def test_every_decision_is_listed_and_has_the_same_headings() -> None:
+    pages = [page for page in DECISIONS if page.stem != "README"]
+    assert len(pages) > 4
+    assert set(LINK.findall(text_of("docs/decisions/README.md"))) >= {page.name for page in pages}
+    headings = ["The question", "What was decided", "Why", "When to ask again"]
+    for page in pages:
+        assert re.findall(r"^## (.*)$", page.read_text("utf-8"), re.M) == headings, page.name
 
 
 def table_of(heading: str) -> list[str]:
