@@ -46,6 +46,7 @@ def _init_configuration(settings: CurrentSettings, reader: str, variable: str) -
     def init(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)
         given = bind(wrapped, instance, args, kwargs)
+        chosen = settings(None)
         explicit = Explicit(
             domain=given.get("domain") or os.environ.get("E2B_DOMAIN"),
             domain_source="domain" if given.get("domain") else "E2B_DOMAIN",
@@ -53,8 +54,9 @@ def _init_configuration(settings: CurrentSettings, reader: str, variable: str) -
             sandbox_url=getattr(instance, "_sandbox_url", None),
             debug=instance.debug,
             api_url_source="api_url" if given.get("api_url") else variable,
-        )
-        route = choose(settings(None), explicit)
+            otherwise=os.environ.get("E2B_DOMAIN"),
+        ).about_the_api(chosen)
+        route = choose(chosen, explicit)
         carried.attach(instance, route)
         if route is not None and not _MADE_HERE.isdisjoint(getattr(instance, "__dict__", ())):
             raise IncompatibleSDKError(

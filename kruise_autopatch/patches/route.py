@@ -27,7 +27,15 @@ _ONLY_THE_API = (
 class Explicit:
     """What the user said, by argument or by variable. ``None`` means nothing was said."""
 
-    __slots__ = ("api_url", "api_url_source", "debug", "domain", "domain_source", "sandbox_url")
+    __slots__ = (
+        "api_url",
+        "api_url_source",
+        "debug",
+        "domain",
+        "domain_source",
+        "otherwise",
+        "sandbox_url",
+    )
 
     def __init__(
         self,
@@ -37,10 +45,12 @@ class Explicit:
         sandbox_url: Optional[str] = None,
         debug: bool = False,
         api_url_source: str = "E2B_API_URL",
+        otherwise: Optional[str] = None,
     ) -> None:
         """
         :param domain_source: how the user gave the domain, for error messages
         :param api_url_source: the same of the API URL
+        :param otherwise: what ``E2B_DOMAIN`` says, where the domain was given as an argument
         """
         self.domain = domain
         self.domain_source = domain_source
@@ -48,6 +58,44 @@ class Explicit:
         self.sandbox_url = sandbox_url
         self.debug = debug
         self.api_url_source = api_url_source
+        self.otherwise = otherwise
+
+    def about_the_api(self, settings: Settings) -> "Explicit":
+        """The same without a ``domain=`` that names the host for sandbox traffic.
+
+        That is what ``sandbox.sandbox_domain`` says, and programs keep it to come back to a
+        sandbox. Of the API it says nothing. Raises :class:`ConfigurationError` if nothing else
+        does.
+        """
+        if self.debug or not self._names_the_sandboxes(settings):
+            return self
+        domain = self.otherwise
+        if not domain or protocol.is_public(domain):
+            domain = None
+            if not self.api_url:
+                raise ConfigurationError(
+                    f"domain={self.domain!r} is the host for sandbox traffic"
+                    f" ({SANDBOX_DOMAIN.name}), and none is set for the API; nothing was sent",
+                    "Set E2B_DOMAIN to the API's, or pass that as domain=. If one host is both,"
+                    f" unset {SANDBOX_DOMAIN.name}.",
+                )
+            if protocol.parse_api_url(self.api_url) is None:
+                return self
+        return Explicit(
+            domain=domain,
+            api_url=self.api_url,
+            sandbox_url=self.sandbox_url,
+            api_url_source=self.api_url_source,
+        )
+
+    def _names_the_sandboxes(self, settings: Settings) -> bool:
+        sandboxes = settings.sandbox_domain
+        if self.domain_source != "domain" or not self.domain or sandboxes in (None, FROM_SERVER):
+            return False
+        try:
+            return protocol.same(settings.scheme, self.domain, sandboxes)
+        except protocol.InvalidDomain:
+            return False
 
 
 class Route(NamedTuple):
