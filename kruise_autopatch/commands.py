@@ -69,7 +69,7 @@ class Status(NamedTuple):
         )
 
 
-def patch_e2b(https: bool = True, validate_key: bool = False) -> None:
+def patch_e2b(https: bool = True, validate_key: bool = False, protocol: str | None = None) -> None:
     """Move the E2B SDK of this process to the private protocol, now and in later imports.
 
     No variable is needed at the call, and none is changed; called again, the last call wins.
@@ -77,11 +77,15 @@ def patch_e2b(https: bool = True, validate_key: bool = False) -> None:
     :param https: ``False`` for plain http, as inside a cluster
     :param validate_key: ``True`` keeps the SDK's own check of the API key's form
         (e2b 2.25.0 to 2.45.1)
+    :param protocol: ``"native"`` leaves every URL as the SDK makes it, and patches only the rest;
+        ``None`` leaves the choice to ``KRUISE_E2B_PROTOCOL``
     :raises ModuleNotFoundError: e2b is not installed
     :raises IncompatibleSDKError: a patch point is missing in the installed SDK
-    :raises ConfigurationError: a ``KRUISE_E2B_*`` variable has a bad value
+    :raises ConfigurationError: a ``KRUISE_E2B_*`` variable has a bad value, or ``protocol``
     """
-    chosen = settings.for_call(os.environ, https=https, validate_key=validate_key)
+    chosen = settings.for_call(
+        os.environ, https=https, validate_key=validate_key, protocol=protocol
+    )
     log.configure(chosen.log)
     previous = activation.decide(chosen, "patch_e2b")
     already_waiting = start_up.is_waiting()

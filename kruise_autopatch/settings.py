@@ -28,6 +28,12 @@ class Variable:
 
 
 PATCH = Variable("KRUISE_E2B_PATCH", "off", "1 or 0", "switches the private protocol on")
+PROTOCOL = Variable(
+    "KRUISE_E2B_PROTOCOL",
+    "private",
+    "private or native",
+    "native leaves every URL as the SDK makes it, and patches only the rest",
+)
 HTTPS = Variable("KRUISE_E2B_HTTPS", "1", "1 or 0", "0 chooses http, 1 https")
 SANDBOX_DOMAIN = Variable(
     "KRUISE_E2B_SANDBOX_DOMAIN",
@@ -49,7 +55,10 @@ LOG = Variable(
     "writes to stderr what was patched, and with debug also where the URLs lead",
 )
 
-VARIABLES = (PATCH, HTTPS, SANDBOX_DOMAIN, STRICT, TRAFFIC_TOKEN, LOG)
+VARIABLES = (PATCH, PROTOCOL, HTTPS, SANDBOX_DOMAIN, STRICT, TRAFFIC_TOKEN, LOG)
+
+# The values of KRUISE_E2B_PROTOCOL.
+PRIVATE, NATIVE = "private", "native"
 
 # The value of KRUISE_E2B_SANDBOX_DOMAIN that means what the server's reply says.
 FROM_SERVER = "server"
@@ -59,6 +68,8 @@ class Settings(NamedTuple):
     """What the user chose for this process."""
 
     https: bool = True
+    # PRIVATE, or NATIVE.
+    protocol: str = PRIVATE
     # A host; FROM_SERVER; or None for the client's own domain.
     sandbox_domain: Optional[str] = None
     strict: bool = True
@@ -86,19 +97,52 @@ def is_enabled(environment: Mapping[str, str]) -> bool:
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Read every setting. Raises :class:`ConfigurationError` on the first bad value."""
-    return Settings(
+    settings = Settings(
         https=_switch(environment, HTTPS, default=True),
+        protocol=_protocol(environment.get(PROTOCOL.name, ""), PROTOCOL.name),
         sandbox_domain=_sandbox_domain(environment),
         strict=_switch(environment, STRICT, default=True),
         traffic_token=_switch(environment, TRAFFIC_TOKEN, default=True),
         log=_log_level(environment),
     )
+    if settings.protocol == NATIVE:
+        _check_native(settings)
+    return settings
 
 
-def for_call(environment: Mapping[str, str], *, https: bool, validate_key: bool) -> Settings:
-    """The settings of a call of ``patch_e2b``: its arguments, and the variables it has none for."""
-    others = from_environment({**environment, HTTPS.name: ""})
-    return others._replace(https=https, validate_key=validate_key)
+def for_call(
+    environment: Mapping[str, str],
+    *,
+    https: bool,
+    validate_key: bool,
+    protocol: Optional[str] = None,
+) -> Settings:
+    """The settings of a call of ``patch_e2b``: its arguments, and the variables it has none for.
+
+    :param protocol: ``None`` leaves it to the variable
+    """
+    others = {**environment, HTTPS.name: "1" if https else "0"}
+    if protocol is None:
+        return from_environment(others)._replace(validate_key=validate_key)
+    chosen = _protocol(protocol, "protocol")
+    return from_environment({**others, PROTOCOL.name: chosen})._replace(validate_key=validate_key)
+
+
+def _check_native(settings: Settings) -> None:
+    """Refuse what would change a URL that is to stay as the SDK makes it."""
+    advice = f"leave that out, or choose {PROTOCOL.name}={PRIVATE}."
+    if not settings.https:
+        raise ConfigurationError(
+            f"{HTTPS.name}=0, or https=False, chooses http, but native URLs are https, as the SDK"
+            " makes them",
+            advice,
+        )
+    if settings.sandbox_domain not in (None, FROM_SERVER):
+        raise ConfigurationError(
+            f"{SANDBOX_DOMAIN.name}={settings.sandbox_domain!r} chooses the host for sandbox"
+            " traffic, but native URLs have the one in the server's reply, as the SDK makes them",
+            advice,
+        )
 
 
 def checked_domain(text: str, source: str, what: str = "") -> str:
@@ -127,6 +171,17 @@ def _switch(environment: Mapping[str, str], variable: Variable, *, default: bool
         f"{variable.name}={text!r} is not a switch",
         "write one of 1, true, yes, on to enable or 0, false, no, off to disable, or leave it"
         " unset.",
+    )
+
+
+def _protocol(text: str, source: str) -> str:
+    word = text.strip().lower()
+    if word in (PRIVATE, NATIVE):
+        return word
+    if not word:
+        return PRIVATE
+    raise ConfigurationError(
+        f"{source}={text!r} is not a protocol", f"write {PRIVATE} or {NATIVE}, or leave it out."
     )
 
 

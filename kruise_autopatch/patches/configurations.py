@@ -14,7 +14,7 @@ import kruise_autopatch.log as log
 import kruise_autopatch.patches.carried as carried
 from kruise_autopatch.errors import IncompatibleSDKError
 from kruise_autopatch.patches.engine import PatchPoint, Wrapper, bind
-from kruise_autopatch.patches.route import Explicit, choose, reason
+from kruise_autopatch.patches.route import Explicit, Route, choose, reason
 from kruise_autopatch.settings import CurrentSettings
 
 _MADE_HERE = frozenset(("get_host", "get_sandbox_url", "get_sandbox_direct_url"))
@@ -58,16 +58,17 @@ def _init_configuration(settings: CurrentSettings, reader: str, variable: str) -
         ).about_the_api(chosen)
         route = choose(chosen, explicit)
         carried.attach(instance, route)
-        if route is not None and not _MADE_HERE.isdisjoint(getattr(instance, "__dict__", ())):
+        private = route if isinstance(route, Route) else None
+        if private is not None and not _MADE_HERE.isdisjoint(getattr(instance, "__dict__", ())):
             raise IncompatibleSDKError(
                 "This SDK release keeps functions that make URLs on each ConnectionConfig, where"
                 " they are not patched; nothing was sent",
                 carried.ANOTHER_RELEASE,
             )
-        if route is not None and route.authority is not None:
-            instance.domain = route.authority
+        if private is not None and private.authority is not None:
+            instance.domain = private.authority
             if not explicit.api_url:
-                instance.api_url = route.api_url
+                instance.api_url = private.api_url
         name = type(instance).__name__
         log.decided(name, instance.api_url, reason(route, explicit))
 

@@ -4,11 +4,17 @@ Pure: what the user set explicitly comes in, a :class:`Route` or an error comes 
 are evaluated here, as in ``settings``.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 import kruise_autopatch.protocol as protocol
 from kruise_autopatch.errors import ConfigurationError, SandboxAddressError
-from kruise_autopatch.settings import FROM_SERVER, SANDBOX_DOMAIN, Settings, checked_domain
+from kruise_autopatch.settings import (
+    FROM_SERVER,
+    NATIVE,
+    SANDBOX_DOMAIN,
+    Settings,
+    checked_domain,
+)
 
 # The problem, and the advice.
 NO_DOMAIN = (
@@ -137,14 +143,31 @@ class Route(NamedTuple):
         return f"{self.scheme}://{self.sandbox_host(sandbox_id, server_domain, port)}"
 
 
-def choose(settings: Settings, explicit: Explicit) -> Optional[Route]:
-    """The route of a configuration; ``None`` leaves it native.
+class NativeRoute:
+    """The way to an OpenKruise back end by the SDK's own URLs, to the letter.
 
-    Native are debug mode and E2B's own public domains. Raises :class:`ConfigurationError` if
+    Only what is sent there differs: routes that the server has, keys and tokens that it takes.
+    """
+
+    __slots__ = ()
+
+
+NATIVE_ROUTE = NativeRoute()
+
+# None: a client that is none of OpenKruise's.
+AnyRoute = Optional[Union[Route, NativeRoute]]
+
+
+def choose(settings: Settings, explicit: Explicit) -> AnyRoute:
+    """The route of a configuration; ``None`` leaves it wholly native.
+
+    So are debug mode and E2B's own public domains. Raises :class:`ConfigurationError` if
     the domain is malformed, or missing where a URL would have to be derived from it.
     """
     if explicit.debug:
         return None
+    if settings.protocol == NATIVE:
+        return _choose_native(explicit)
     # The SDK passes a configuration's computed api_url on as an explicit one, so a private
     # one may be our own: take its word for the scheme.
     private = protocol.parse_api_url(explicit.api_url) if explicit.api_url else None
@@ -170,6 +193,18 @@ def choose(settings: Settings, explicit: Explicit) -> Optional[Route]:
     raise ConfigurationError(*NO_DOMAIN)
 
 
+def _choose_native(explicit: Explicit) -> AnyRoute:
+    if explicit.domain:
+        authority = checked_domain(explicit.domain, explicit.domain_source)
+        return None if protocol.is_public(authority) else NATIVE_ROUTE
+    if explicit.api_url and explicit.sandbox_url:
+        return NATIVE_ROUTE
+    # The SDK's own default is E2B's cloud.
+    problem, _ = NO_DOMAIN
+    advice = "Set E2B_DOMAIN to the DOMAIN of your api.DOMAIN and *.DOMAIN, or pass domain=."
+    raise ConfigurationError(problem, advice)
+
+
 def _names(private: tuple[str, str], authority: str) -> bool:
     """Whether a private API URL is one of this host."""
     scheme, host = private
@@ -179,7 +214,7 @@ def _names(private: tuple[str, str], authority: str) -> bool:
         return False
 
 
-def reason(route: Optional[Route], explicit: Explicit) -> str:
+def reason(route: AnyRoute, explicit: Explicit) -> str:
     """Why :func:`choose` has chosen this route, in a few words."""
     if explicit.debug:
         return "native: debug"
@@ -188,6 +223,8 @@ def reason(route: Optional[Route], explicit: Explicit) -> str:
         return f"native: {source} is E2B's own cloud"
     if explicit.api_url:
         return "an api_url was given"
+    if isinstance(route, NativeRoute):
+        return f"native protocol: {explicit.domain_source}"
     return f"private: {explicit.domain_source}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import kruise_autopatch.log as log
+import kruise_autopatch.patches.carried as carried
 import kruise_autopatch.protocol as protocol
 from kruise_autopatch.patches.engine import ObjectProxy, PatchPoint
 
@@ -30,7 +31,7 @@ class _ApiClient(ObjectProxy):  # type: ignore[type-arg]
 
 def _speak_v1(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     client = kwargs["client"]
-    if protocol.parse_api_url(client._base_url) is not None:
+    if carried.is_openkruises_client(client):
         log.decided("v2 routes", client._base_url, "the v1 routes, which every OpenKruise has")
         kwargs = {**kwargs, "client": _ApiClient(client)}
     return wrapped(*args, **kwargs)

@@ -5,6 +5,7 @@ Pure. Annotations are evaluated here, as in ``settings``.
 
 import ipaddress
 from typing import Optional
+from urllib.parse import urlsplit
 
 # e2b/sandbox_domains.py of e2b 2.63.0. Their subdomains are E2B's too.
 PUBLIC_DOMAINS = (
@@ -130,6 +131,14 @@ def is_public(authority: str) -> bool:
     host = authority.rpartition(":")[0] if ":" in authority else authority
     host = host.lower().rstrip(".")
     return any(host == domain or host.endswith(f".{domain}") for domain in PUBLIC_DOMAINS)
+
+
+def is_public_url(url: str) -> bool:
+    """Whether the host of a URL belongs to E2B's own cloud."""
+    try:
+        return is_public(urlsplit(url).netloc.rpartition("@")[2])
+    except ValueError:
+        return False
 
 
 def same(scheme: str, first: str, second: str) -> bool:

@@ -58,7 +58,8 @@ def _network(client: Client, api_url: str, package: SDK) -> Iterator[Finding]:
     if package.api_url is None or is_on is None:
         yield found("api", "no-client", to=at)
     elif _is_open(way):
-        listed = api.check(client, at, api_url, is_on=is_on)
+        native = package.is_native
+        listed = api.check(client, at, api_url, is_on=is_on, is_native=native)
         yield from listed.findings
     if package.sandbox_url is None:
         return
@@ -117,7 +118,7 @@ def _api_url_without_sdk(environment: Mapping[str, str]) -> str | None:
     """The URL that a client would have, if the SDK were here."""
     try:
         # Without wrapt it cannot be imported.
-        from kruise_autopatch.patches.route import Explicit, choose
+        from kruise_autopatch.patches.route import Explicit, Route, choose
 
         explicit = Explicit(
             domain=environment.get("E2B_DOMAIN"), api_url=environment.get("E2B_API_URL")
@@ -125,7 +126,9 @@ def _api_url_without_sdk(environment: Mapping[str, str]) -> str | None:
         route = choose(settings.from_environment(environment), explicit)
     except KruiseAutopatchError:
         return None
-    return explicit.api_url or (route.api_url if route else None)
+    if explicit.api_url or route is None:
+        return explicit.api_url
+    return route.api_url if isinstance(route, Route) else f"https://api.{explicit.domain}"
 
 
 def _is_public(url: str) -> bool:

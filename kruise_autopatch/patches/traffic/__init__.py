@@ -71,7 +71,7 @@ def _jupyter_client(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     # The SDK builds one for each request.
     client = wrapped(*args, **kwargs)
     config = instance.connection_config
-    if carried.of(config) is not None:
+    if carried.is_openkruise(config):
         from kruise_autopatch.patches.traffic import clients
 
         hook = vars(instance).get(_JUPYTER_HOOK)
@@ -120,7 +120,7 @@ def _init_sandbox(
         if required:
             token = kwargs["traffic_access_token"] = None
         keeps_tokens = settings(type(instance)).traffic_token
-        if sandbox_id is None or carried.of(config) is None or not keeps_tokens:
+        if sandbox_id is None or not carried.is_openkruise(config) or not keeps_tokens:
             wrapped(*args, **kwargs)
             return
         token = token if isinstance(token, str) else None
@@ -261,7 +261,7 @@ def _added(module: str, name: str, method: Any) -> Addition:
 def _unkept(sandbox: Any, force: bool) -> str | None:
     if force:
         raise TrafficAccessTokenError(
-            f"Sandbox {sandbox.sandbox_id} is not on the private protocol, or was created while"
+            f"Sandbox {sandbox.sandbox_id} was left native, or was created while"
             " KRUISE_E2B_PATCH or KRUISE_E2B_TRAFFIC_TOKEN was off, so its traffic access token"
             " cannot be renewed",
             "Create or connect it again with both on.",

@@ -18,7 +18,6 @@ from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -71,7 +70,7 @@ class AsyncGuard:
 
 
 def _is_public(request: Any) -> bool:
-    return protocol.is_public(urlsplit(request.url).netloc)
+    return protocol.is_public_url(request.url)
 
 
 class _SyncTransport:
