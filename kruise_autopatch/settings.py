@@ -41,6 +41,12 @@ SANDBOX_DOMAIN = Variable(
     "a host, or server",
     "the host for sandbox traffic; server means the domain in the server's reply",
 )
+NATIVE_DOMAINS = Variable(
+    "KRUISE_E2B_NATIVE_DOMAINS",
+    "E2B's own alone",
+    "hosts, with commas between",
+    "clients with these domains are left as they are, as those of E2B's own are",
+)
 STRICT = Variable(
     "KRUISE_E2B_STRICT", "1", "1 or 0", "0 warns, instead of failing, about an unknown SDK"
 )
@@ -55,7 +61,7 @@ LOG = Variable(
     "writes to stderr what was patched, and with debug also where the URLs lead",
 )
 
-VARIABLES = (PATCH, PROTOCOL, HTTPS, SANDBOX_DOMAIN, STRICT, TRAFFIC_TOKEN, LOG)
+VARIABLES = (PATCH, PROTOCOL, HTTPS, SANDBOX_DOMAIN, NATIVE_DOMAINS, STRICT, TRAFFIC_TOKEN, LOG)
 
 # The values of KRUISE_E2B_PROTOCOL.
 PRIVATE, NATIVE = "private", "native"
@@ -72,6 +78,8 @@ class Settings(NamedTuple):
     protocol: str = PRIVATE
     # A host; FROM_SERVER; or None for the client's own domain.
     sandbox_domain: Optional[str] = None
+    # Beside E2B's own, those whose clients are none of OpenKruise's.
+    native_domains: tuple[str, ...] = ()
     strict: bool = True
     # Whether the SDK's own check of the API key's form stays in force.
     validate_key: bool = False
@@ -83,6 +91,10 @@ class Settings(NamedTuple):
     @property
     def scheme(self) -> str:
         return "https" if self.https else "http"
+
+    def leaves_alone(self, authority: str) -> bool:
+        """Whether a client with this domain, or below it, is none of OpenKruise's."""
+        return protocol.is_public(authority) or protocol.is_among(authority, self.native_domains)
 
 
 # What the patches ask before they build a client, and for the class of a sandbox if it is one: the
@@ -101,6 +113,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         https=_switch(environment, HTTPS, default=True),
         protocol=_protocol(environment.get(PROTOCOL.name, ""), PROTOCOL.name),
         sandbox_domain=_sandbox_domain(environment),
+        native_domains=_native_domains(environment),
         strict=_switch(environment, STRICT, default=True),
         traffic_token=_switch(environment, TRAFFIC_TOKEN, default=True),
         log=_log_level(environment),
@@ -197,6 +210,11 @@ def _sandbox_domain(environment: Mapping[str, str]) -> Optional[str]:
             "write the host of your sandbox-manager or gateway.",
         )
     return domain
+
+
+def _native_domains(environment: Mapping[str, str]) -> tuple[str, ...]:
+    listed = map(str.strip, environment.get(NATIVE_DOMAINS.name, "").split(","))
+    return tuple(checked_domain(text, NATIVE_DOMAINS.name) for text in listed if text)
 
 
 def _log_level(environment: Mapping[str, str]) -> Optional[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from kruise_autopatch.errors import IncompatibleSDKError, UnpatchedClientError
 from kruise_autopatch.patches.route import AnyRoute, NativeRoute, Route
-from kruise_autopatch.protocol import PREFIX, is_public_url, parse_api_url, without_secrets
+from kruise_autopatch.protocol import PREFIX, parse_api_url, without_secrets
 
 _ATTRIBUTE = "_kruise_route"
 KEEPER = "_kruise_traffic"
@@ -53,17 +53,15 @@ def asks_openkruise(config: Any) -> bool:
     route = any_of(config)
     if isinstance(route, Route):
         return parse_api_url(config.api_url) is not None
-    # On native routes, an explicit URL is the API's by another name.
-    return route is not None and not is_public_url(config.api_url)
+    return route is not None and route.asks
 
 
 def is_openkruises_client(api_client: Any) -> bool:
     """Whether a client of the SDK for an API asks OpenKruise's; also one that a program built."""
-    base_url = api_client._base_url
-    if parse_api_url(base_url) is not None:
+    if parse_api_url(api_client._base_url) is not None:
         return True
-    native = isinstance(getattr(api_client, _ATTRIBUTE, None), NativeRoute)
-    return native and not is_public_url(base_url)
+    route = getattr(api_client, _ATTRIBUTE, None)
+    return isinstance(route, NativeRoute) and route.asks
 
 
 def any_of(holder: Any) -> AnyRoute:

@@ -11,6 +11,7 @@ from kruise_autopatch.errors import ConfigurationError, SandboxAddressError
 from kruise_autopatch.settings import (
     FROM_SERVER,
     NATIVE,
+    NATIVE_DOMAINS,
     SANDBOX_DOMAIN,
     Settings,
     checked_domain,
@@ -76,7 +77,7 @@ class Explicit:
         if self.debug or not self._names_the_sandboxes(settings):
             return self
         domain = self.otherwise
-        if not domain or protocol.is_public(domain):
+        if not domain or settings.leaves_alone(domain):
             domain = None
             if not self.api_url:
                 raise ConfigurationError(
@@ -143,16 +144,15 @@ class Route(NamedTuple):
         return f"{self.scheme}://{self.sandbox_host(sandbox_id, server_domain, port)}"
 
 
-class NativeRoute:
+class NativeRoute(NamedTuple):
     """The way to an OpenKruise back end by the SDK's own URLs, to the letter.
 
     Only what is sent there differs: routes that the server has, keys and tokens that it takes.
     """
 
-    __slots__ = ()
+    # Whether the API is OpenKruise's, and not somebody else's that was given explicitly.
+    asks: bool = True
 
-
-NATIVE_ROUTE = NativeRoute()
 
 # None: a client that is none of OpenKruise's.
 AnyRoute = Optional[Union[Route, NativeRoute]]
@@ -161,19 +161,20 @@ AnyRoute = Optional[Union[Route, NativeRoute]]
 def choose(settings: Settings, explicit: Explicit) -> AnyRoute:
     """The route of a configuration; ``None`` leaves it wholly native.
 
-    So are debug mode and E2B's own public domains. Raises :class:`ConfigurationError` if
-    the domain is malformed, or missing where a URL would have to be derived from it.
+    So are debug mode, E2B's own public domains, and those that the user has listed. Raises
+    :class:`ConfigurationError` if the domain is malformed, or missing where a URL would have to be
+    derived from it.
     """
     if explicit.debug:
         return None
     if settings.protocol == NATIVE:
-        return _choose_native(explicit)
+        return _choose_native(settings, explicit)
     # The SDK passes a configuration's computed api_url on as an explicit one, so a private
     # one may be our own: take its word for the scheme.
     private = protocol.parse_api_url(explicit.api_url) if explicit.api_url else None
     if explicit.domain:
         authority = checked_domain(explicit.domain, explicit.domain_source)
-        if protocol.is_public(authority):
+        if settings.leaves_alone(authority):
             return None
         scheme = settings.scheme
         if private and _names(private, authority):
@@ -182,7 +183,7 @@ def choose(settings: Settings, explicit: Explicit) -> AnyRoute:
     if private:
         scheme, authority = private
         checked_domain(authority, explicit.api_url_source, "its host ")
-        if protocol.is_public(authority):
+        if settings.leaves_alone(authority):
             return None
         return Route(scheme, authority, settings.sandbox_domain)
     if explicit.api_url and explicit.sandbox_url:
@@ -193,12 +194,14 @@ def choose(settings: Settings, explicit: Explicit) -> AnyRoute:
     raise ConfigurationError(*NO_DOMAIN)
 
 
-def _choose_native(explicit: Explicit) -> AnyRoute:
+def _choose_native(settings: Settings, explicit: Explicit) -> AnyRoute:
+    api = protocol.authority_of(explicit.api_url) if explicit.api_url else ""
+    route = NativeRoute(asks=not settings.leaves_alone(api))
     if explicit.domain:
         authority = checked_domain(explicit.domain, explicit.domain_source)
-        return None if protocol.is_public(authority) else NATIVE_ROUTE
+        return None if settings.leaves_alone(authority) else route
     if explicit.api_url and explicit.sandbox_url:
-        return NATIVE_ROUTE
+        return route
     # The SDK's own default is E2B's cloud.
     problem, _ = NO_DOMAIN
     advice = "Set E2B_DOMAIN to the DOMAIN of your api.DOMAIN and *.DOMAIN, or pass domain=."
@@ -219,8 +222,15 @@ def reason(route: AnyRoute, explicit: Explicit) -> str:
     if explicit.debug:
         return "native: debug"
     if route is None:
-        source = explicit.domain_source if explicit.domain else explicit.api_url_source
-        return f"native: {source} is E2B's own cloud"
+        source, authority = explicit.domain_source, explicit.domain
+        if authority is None:
+            source, authority = (
+                explicit.api_url_source,
+                protocol.authority_of(explicit.api_url or ""),
+            )
+        if protocol.is_public(authority):
+            return f"native: {source} is E2B's own cloud"
+        return f"native: {source} is among {NATIVE_DOMAINS.name}"
     if explicit.api_url:
         return "an api_url was given"
     if isinstance(route, NativeRoute):

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from kruise_autopatch.protocol.authorities import InvalidDomain as InvalidDomain
 from kruise_autopatch.protocol.authorities import Unusable as Unusable
+from kruise_autopatch.protocol.authorities import authority_of as authority_of
+from kruise_autopatch.protocol.authorities import is_among as is_among
 from kruise_autopatch.protocol.authorities import is_public as is_public
-from kruise_autopatch.protocol.authorities import is_public_url as is_public_url
 from kruise_autopatch.protocol.authorities import parse_authority as parse_authority
 from kruise_autopatch.protocol.authorities import same as same
 from kruise_autopatch.protocol.authorities import split_port as split_port

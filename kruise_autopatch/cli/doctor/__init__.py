@@ -40,6 +40,9 @@ def _examine(
         yield found("network", "url-unknown")
     elif _is_public(api_url):
         yield found("network", "public-cloud", url=api_url)
+    elif _is_left_alone(environment, api_url):
+        among = settings.NATIVE_DOMAINS.name
+        yield found("network", "network-left-native", url=api_url, among=among)
     else:
         means = Means(environment, timeout, versions.numbers(package.e2b or ""))
         yield from _network(Client(means, censor.hide), api_url, package)
@@ -132,5 +135,12 @@ def _api_url_without_sdk(environment: Mapping[str, str]) -> str | None:
 
 
 def _is_public(url: str) -> bool:
-    authority = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
-    return protocol.is_public(authority)
+    return protocol.is_public(protocol.authority_of(url))
+
+
+def _is_left_alone(environment: Mapping[str, str], url: str) -> bool:
+    try:
+        chosen = settings.from_environment(environment)
+    except KruiseAutopatchError:
+        return False
+    return chosen.leaves_alone(protocol.authority_of(url))

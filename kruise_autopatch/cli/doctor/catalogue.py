@@ -162,6 +162,11 @@ VARIABLES: Mapping[str, Kind] = {
     "domain-public": Kind(
         "problem", "{name}={value} is E2B's own cloud, which is never rewritten", _YOUR_HOST
     ),
+    "domain-left-native": Kind(
+        "note",
+        "{name}={value} is among {among}: clients without a domain of their own are left native",
+        "take it out of that list if it is OpenKruise's.",
+    ),
     "explicit-url": Kind("note", "{name}={value}: {meaning}"),
     "debug-mode": Kind(
         "problem", "E2B_DEBUG={value}: the SDK talks to localhost, natively", "unset it."
@@ -264,6 +269,9 @@ NETWORK: Mapping[str, Kind] = {
         "correct the problems above first.",
     ),
     "public-cloud": Kind("note", "the network is left out: {url} is E2B's own cloud"),
+    "network-left-native": Kind(
+        "note", "the network is left out: {url} is among {among}, so none of OpenKruise's"
+    ),
     "url-unusable": Kind(
         "problem", "{url} is no http or https URL", "correct E2B_API_URL, or unset it."
     ),

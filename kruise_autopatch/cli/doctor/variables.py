@@ -125,7 +125,11 @@ def _check_domain(environment: Environment) -> Finding:
     except ConfigurationError as error:
         return _refused(name, error)
     code = "domain-public" if protocol.is_public(value) else "domain"
-    return found(check, code, name=name, value=value)
+    among = settings.NATIVE_DOMAINS
+    if _unusable(environment, among) is None and code == "domain":
+        listed = settings.from_environment({among.name: environment.get(among.name, "")})
+        code = "domain-left-native" if listed.leaves_alone(value) else "domain"
+    return found(check, code, name=name, value=value, among=among.name)
 
 
 def _explicit_url(variable: variables.Variable, value: str) -> Iterator[Finding]:

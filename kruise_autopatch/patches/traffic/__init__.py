@@ -49,8 +49,8 @@ def points(settings: CurrentSettings) -> Sequence[Point]:
             ("headers",),
             "module",
         ),
-        PatchPoint("e2b.envd.client_sync", "get_transport", _get_transport, (), "either"),
-        PatchPoint("e2b.envd.client_async", "get_transport", _aget_transport, (), "either"),
+        _guarded("e2b.envd.client_sync", "SyncHTTPTransport", "SyncGuard", settings),
+        _guarded("e2b.envd.client_async", "HTTPTransport", "AsyncGuard", settings),
         *(
             PatchPoint(module, f"{name}._create_envd_api", _create_envd_api, (), "attribute")
             for module, name in (
@@ -198,21 +198,16 @@ def _init_rpc(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
 # --- redirects: 2.35 to 2.37 follow them with RPCs -----------------------------------------------
 
 
-def _get_transport(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    # Later ones have their transports elsewhere, or, up to 2.40, from elsewhere.
-    if not hasattr(import_module(wrapped.__module__), "SyncHTTPTransport"):
-        return wrapped(*args, **kwargs)
-    from kruise_autopatch.patches.traffic.redirects import SyncGuard
+def _guarded(module: str, transport: str, guard: str, settings: CurrentSettings) -> PatchPoint:
+    def get_transport(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        # Later ones have their transports elsewhere, or, up to 2.40, from elsewhere.
+        if not hasattr(import_module(wrapped.__module__), transport):
+            return wrapped(*args, **kwargs)
+        from kruise_autopatch.patches.traffic import redirects
 
-    return SyncGuard(wrapped(*args, **kwargs), *args, **kwargs)
+        return getattr(redirects, guard)(settings, wrapped(*args, **kwargs), *args, **kwargs)
 
-
-def _aget_transport(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    if not hasattr(import_module(wrapped.__module__), "HTTPTransport"):
-        return wrapped(*args, **kwargs)
-    from kruise_autopatch.patches.traffic.redirects import AsyncGuard
-
-    return AsyncGuard(wrapped(*args, **kwargs), *args, **kwargs)
+    return PatchPoint(module, "get_transport", get_transport, (), "either")
 
 
 # --- for programs --------------------------------------------------------------------------------
