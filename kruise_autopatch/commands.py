@@ -51,6 +51,8 @@ class Status(NamedTuple):
     unpatched: Sequence[str] = ()
     # Why it is off although KRUISE_E2B_PATCH is on by now, and what to do; None if that is not so.
     hint: str | None = None
+    # The routes that were asked of OpenKruise though it is not known to have them.
+    unserved: Sequence[str] = ()
 
     def __str__(self) -> str:
         if not self.enabled:
@@ -65,6 +67,7 @@ class Status(NamedTuple):
                 head,
                 *(f"  {patch.name}: {patch.state}" for patch in self.patches),
                 *(f"  {package}: {late}" for package in self.unpatched),
+                *(f"  {route}: sent as it is; {log.UNSERVED}" for route in self.unserved),
             ]
         )
 
@@ -126,7 +129,10 @@ def status() -> Status:
     patches = tuple(PointState(*point) for point in state.points.items())
     unpatched = tuple(name for name in state.unattended if enabled)
     hint = _hint() if state.source == "environment" and not enabled else None
-    return Status(enabled, source, state.settings, patches, "e2b" in sys.modules, unpatched, hint)
+    v1_routes = sys.modules.get("kruise_autopatch.patches.v1_routes")
+    unserved = v1_routes.unserved() if v1_routes is not None else ()
+    imported = "e2b" in sys.modules
+    return Status(enabled, source, state.settings, patches, imported, unpatched, hint, unserved)
 
 
 def _hint() -> str | None:
