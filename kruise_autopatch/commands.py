@@ -51,6 +51,8 @@ class Status(NamedTuple):
     unpatched: Sequence[str] = ()
     # Why it is off although KRUISE_E2B_PATCH is on by now, and what to do; None if that is not so.
     hint: str | None = None
+    # The routes that were asked of OpenKruise though it is not known to have them.
+    unserved: Sequence[str] = ()
 
     def __str__(self) -> str:
         if not self.enabled:
@@ -65,11 +67,12 @@ class Status(NamedTuple):
                 head,
                 *(f"  {patch.name}: {patch.state}" for patch in self.patches),
                 *(f"  {package}: {late}" for package in self.unpatched),
+                *(f"  {route}: sent as it is; {log.UNSERVED}" for route in self.unserved),
             ]
         )
 
 
-def patch_e2b(https: bool = True, validate_key: bool = False) -> None:
+def patch_e2b(https: bool = True, validate_key: bool = False, protocol: str | None = None) -> None:
     """Move the E2B SDK of this process to the private protocol, now and in later imports.
 
     No variable is needed at the call, and none is changed; called again, the last call wins.
@@ -77,11 +80,15 @@ def patch_e2b(https: bool = True, validate_key: bool = False) -> None:
     :param https: ``False`` for plain http, as inside a cluster
     :param validate_key: ``True`` keeps the SDK's own check of the API key's form
         (e2b 2.25.0 to 2.45.1)
+    :param protocol: ``"native"`` leaves every URL as the SDK makes it, and patches only the rest;
+        ``None`` leaves the choice to ``KRUISE_E2B_PROTOCOL``
     :raises ModuleNotFoundError: e2b is not installed
     :raises IncompatibleSDKError: a patch point is missing in the installed SDK
-    :raises ConfigurationError: a ``KRUISE_E2B_*`` variable has a bad value
+    :raises ConfigurationError: a ``KRUISE_E2B_*`` variable has a bad value, or ``protocol``
     """
-    chosen = settings.for_call(os.environ, https=https, validate_key=validate_key)
+    chosen = settings.for_call(
+        os.environ, https=https, validate_key=validate_key, protocol=protocol
+    )
     log.configure(chosen.log)
     previous = activation.decide(chosen, "patch_e2b")
     already_waiting = start_up.is_waiting()
@@ -122,7 +129,10 @@ def status() -> Status:
     patches = tuple(PointState(*point) for point in state.points.items())
     unpatched = tuple(name for name in state.unattended if enabled)
     hint = _hint() if state.source == "environment" and not enabled else None
-    return Status(enabled, source, state.settings, patches, "e2b" in sys.modules, unpatched, hint)
+    v1_routes = sys.modules.get("kruise_autopatch.patches.v1_routes")
+    unserved = v1_routes.unserved() if v1_routes is not None else ()
+    imported = "e2b" in sys.modules
+    return Status(enabled, source, state.settings, patches, imported, unpatched, hint, unserved)
 
 
 def _hint() -> str | None:

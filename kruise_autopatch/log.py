@@ -18,6 +18,9 @@ logger = logging.getLogger("kruise_autopatch")
 
 _HANDLER = "kruise_autopatch"
 
+# What becomes of a request that is sent as it is.
+UNSERVED = "a 404 or 405 means that this OpenKruise has no such route"
+
 # More than any program has different decisions, unless it makes up a domain for each client.
 _MANY = 1000
 _said: set[str] = set()
@@ -96,6 +99,12 @@ def patched(package: str, states: Mapping[str, str]) -> None:
         )
     for point, state in states.items():
         logger.debug("%s: %s", point, state)
+
+
+def unserved(route: str) -> None:
+    """Say that the SDK asks OpenKruise for a route that it is not known to have."""
+    if _says(logging.INFO):
+        logger.info("%s is sent as it is: %s", route, UNSERVED)
 
 
 def decided(what: str, url: str, reason: str) -> None:

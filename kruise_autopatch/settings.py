@@ -28,12 +28,24 @@ class Variable:
 
 
 PATCH = Variable("KRUISE_E2B_PATCH", "off", "1 or 0", "switches the private protocol on")
+PROTOCOL = Variable(
+    "KRUISE_E2B_PROTOCOL",
+    "private",
+    "private or native",
+    "native leaves every URL as the SDK makes it, and patches only the rest",
+)
 HTTPS = Variable("KRUISE_E2B_HTTPS", "1", "1 or 0", "0 chooses http, 1 https")
 SANDBOX_DOMAIN = Variable(
     "KRUISE_E2B_SANDBOX_DOMAIN",
     "the client's own domain",
     "a host, or server",
     "the host for sandbox traffic; server means the domain in the server's reply",
+)
+NATIVE_DOMAINS = Variable(
+    "KRUISE_E2B_NATIVE_DOMAINS",
+    "E2B's own alone",
+    "hosts, with commas between",
+    "clients with these domains are left as they are, as those of E2B's own are",
 )
 STRICT = Variable(
     "KRUISE_E2B_STRICT", "1", "1 or 0", "0 warns, instead of failing, about an unknown SDK"
@@ -49,7 +61,10 @@ LOG = Variable(
     "writes to stderr what was patched, and with debug also where the URLs lead",
 )
 
-VARIABLES = (PATCH, HTTPS, SANDBOX_DOMAIN, STRICT, TRAFFIC_TOKEN, LOG)
+VARIABLES = (PATCH, PROTOCOL, HTTPS, SANDBOX_DOMAIN, NATIVE_DOMAINS, STRICT, TRAFFIC_TOKEN, LOG)
+
+# The values of KRUISE_E2B_PROTOCOL.
+PRIVATE, NATIVE = "private", "native"
 
 # The value of KRUISE_E2B_SANDBOX_DOMAIN that means what the server's reply says.
 FROM_SERVER = "server"
@@ -59,8 +74,12 @@ class Settings(NamedTuple):
     """What the user chose for this process."""
 
     https: bool = True
+    # PRIVATE, or NATIVE.
+    protocol: str = PRIVATE
     # A host; FROM_SERVER; or None for the client's own domain.
     sandbox_domain: Optional[str] = None
+    # Beside E2B's own, those whose clients are none of OpenKruise's.
+    native_domains: tuple[str, ...] = ()
     strict: bool = True
     # Whether the SDK's own check of the API key's form stays in force.
     validate_key: bool = False
@@ -72,6 +91,10 @@ class Settings(NamedTuple):
     @property
     def scheme(self) -> str:
         return "https" if self.https else "http"
+
+    def leaves_alone(self, authority: str) -> bool:
+        """Whether a client with this domain, or below it, is none of OpenKruise's."""
+        return protocol.is_public(authority) or protocol.is_among(authority, self.native_domains)
 
 
 # What the patches ask before they build a client, and for the class of a sandbox if it is one: the
@@ -86,19 +109,53 @@ def is_enabled(environment: Mapping[str, str]) -> bool:
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Read every setting. Raises :class:`ConfigurationError` on the first bad value."""
-    return Settings(
+    settings = Settings(
         https=_switch(environment, HTTPS, default=True),
+        protocol=_protocol(environment.get(PROTOCOL.name, ""), PROTOCOL.name),
         sandbox_domain=_sandbox_domain(environment),
+        native_domains=_native_domains(environment),
         strict=_switch(environment, STRICT, default=True),
         traffic_token=_switch(environment, TRAFFIC_TOKEN, default=True),
         log=_log_level(environment),
     )
+    if settings.protocol == NATIVE:
+        _check_native(settings)
+    return settings
 
 
-def for_call(environment: Mapping[str, str], *, https: bool, validate_key: bool) -> Settings:
-    """The settings of a call of ``patch_e2b``: its arguments, and the variables it has none for."""
-    others = from_environment({**environment, HTTPS.name: ""})
-    return others._replace(https=https, validate_key=validate_key)
+def for_call(
+    environment: Mapping[str, str],
+    *,
+    https: bool,
+    validate_key: bool,
+    protocol: Optional[str] = None,
+) -> Settings:
+    """The settings of a call of ``patch_e2b``: its arguments, and the variables it has none for.
+
+    :param protocol: ``None`` leaves it to the variable
+    """
+    others = {**environment, HTTPS.name: "1" if https else "0"}
+    if protocol is None:
+        return from_environment(others)._replace(validate_key=validate_key)
+    chosen = _protocol(protocol, "protocol")
+    return from_environment({**others, PROTOCOL.name: chosen})._replace(validate_key=validate_key)
+
+
+def _check_native(settings: Settings) -> None:
+    """Refuse what would change a URL that is to stay as the SDK makes it."""
+    advice = f"leave that out, or choose {PROTOCOL.name}={PRIVATE}."
+    if not settings.https:
+        raise ConfigurationError(
+            f"{HTTPS.name}=0, or https=False, chooses http, but native URLs are https, as the SDK"
+            " makes them",
+            advice,
+        )
+    if settings.sandbox_domain not in (None, FROM_SERVER):
+        raise ConfigurationError(
+            f"{SANDBOX_DOMAIN.name}={settings.sandbox_domain!r} chooses the host for sandbox"
+            " traffic, but native URLs have the one in the server's reply, as the SDK makes them",
+            advice,
+        )
 
 
 def checked_domain(text: str, source: str, what: str = "") -> str:
@@ -130,6 +187,17 @@ def _switch(environment: Mapping[str, str], variable: Variable, *, default: bool
     )
 
 
+def _protocol(text: str, source: str) -> str:
+    word = text.strip().lower()
+    if word in (PRIVATE, NATIVE):
+        return word
+    if not word:
+        return PRIVATE
+    raise ConfigurationError(
+        f"{source}={text!r} is not a protocol", f"write {PRIVATE} or {NATIVE}, or leave it out."
+    )
+
+
 def _sandbox_domain(environment: Mapping[str, str]) -> Optional[str]:
     text = environment.get(SANDBOX_DOMAIN.name, "")
     if not text or text.lower() == FROM_SERVER:
@@ -142,6 +210,11 @@ def _sandbox_domain(environment: Mapping[str, str]) -> Optional[str]:
             "write the host of your sandbox-manager or gateway.",
         )
     return domain
+
+
+def _native_domains(environment: Mapping[str, str]) -> tuple[str, ...]:
+    listed = map(str.strip, environment.get(NATIVE_DOMAINS.name, "").split(","))
+    return tuple(checked_domain(text, NATIVE_DOMAINS.name) for text in listed if text)
 
 
 def _log_level(environment: Mapping[str, str]) -> Optional[str]:

@@ -35,7 +35,7 @@ OURS = tuple(
         each.name,
         "kruise-autopatch",
         each.meaning,
-        is_url=each is settings.SANDBOX_DOMAIN,
+        is_url=each in (settings.SANDBOX_DOMAIN, settings.NATIVE_DOMAINS),
         leads_elsewhere=each is settings.SANDBOX_DOMAIN,
     )
     for each in settings.VARIABLES

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kruise_autopatch.errors import IncompatibleSDKError, UnpatchedClientError
-from kruise_autopatch.patches.route import Route
-from kruise_autopatch.protocol import PREFIX, without_secrets
+from kruise_autopatch.patches.route import AnyRoute, NativeRoute, Route
+from kruise_autopatch.protocol import PREFIX, parse_api_url, without_secrets
 
 _ATTRIBUTE = "_kruise_route"
 KEEPER = "_kruise_traffic"
@@ -15,8 +15,8 @@ KEEPER = "_kruise_traffic"
 ANOTHER_RELEASE = "Install a release that kruise-autopatch supports, or upgrade kruise-autopatch."
 
 
-def attach(holder: Any, route: Route | None) -> None:
-    """Keep ``route`` on an SDK object; ``None`` marks the object as native."""
+def attach(holder: Any, route: AnyRoute) -> None:
+    """Keep ``route`` on an SDK object; ``None`` marks the object as none of OpenKruise's."""
     try:
         setattr(holder, _ATTRIBUTE, route)
     except (AttributeError, TypeError) as error:
@@ -29,12 +29,45 @@ def attach(holder: Any, route: Route | None) -> None:
 
 
 def of(holder: Any) -> Route | None:
-    """The route of an SDK object; ``None`` if it is native by decision.
+    """The route on which an SDK object has private URLs; ``None``: its URLs are native by decision.
 
     :raises UnpatchedClientError: nobody has decided: it was built past the patches
     """
+    route = any_of(holder)
+    return route if isinstance(route, Route) else None
+
+
+def is_openkruise(holder: Any) -> bool:
+    """Whether an SDK object is of an OpenKruise back end, by private or by native URLs.
+
+    :raises UnpatchedClientError: see :func:`of`
+    """
+    return any_of(holder) is not None
+
+
+def asks_openkruise(config: Any) -> bool:
+    """Whether the API of a configuration is OpenKruise's, and not one that was given explicitly.
+
+    :raises UnpatchedClientError: see :func:`of`
+    """
+    route = any_of(config)
+    if isinstance(route, Route):
+        return parse_api_url(config.api_url) is not None
+    return route is not None and route.asks
+
+
+def is_openkruises_client(api_client: Any) -> bool:
+    """Whether a client of the SDK for an API asks OpenKruise's; also one that a program built."""
+    if parse_api_url(api_client._base_url) is not None:
+        return True
+    route = getattr(api_client, _ATTRIBUTE, None)
+    return isinstance(route, NativeRoute) and route.asks
+
+
+def any_of(holder: Any) -> AnyRoute:
+    """The route of an SDK object, whichever it is. Raises as :func:`of` does."""
     try:
-        route: Route | None = getattr(holder, _ATTRIBUTE)
+        route: AnyRoute = getattr(holder, _ATTRIBUTE)
     except AttributeError:
         raise UnpatchedClientError(
             f"{_named(holder)} was built past kruise-autopatch, so its route is not known and"

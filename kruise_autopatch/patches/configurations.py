@@ -14,7 +14,7 @@ import kruise_autopatch.log as log
 import kruise_autopatch.patches.carried as carried
 from kruise_autopatch.errors import IncompatibleSDKError
 from kruise_autopatch.patches.engine import PatchPoint, Wrapper, bind
-from kruise_autopatch.patches.route import Explicit, choose, reason
+from kruise_autopatch.patches.route import Explicit, Route, choose, reason
 from kruise_autopatch.settings import CurrentSettings
 
 _MADE_HERE = frozenset(("get_host", "get_sandbox_url", "get_sandbox_direct_url"))
@@ -46,6 +46,7 @@ def _init_configuration(settings: CurrentSettings, reader: str, variable: str) -
     def init(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)
         given = bind(wrapped, instance, args, kwargs)
+        chosen = settings(None)
         explicit = Explicit(
             domain=given.get("domain") or os.environ.get("E2B_DOMAIN"),
             domain_source="domain" if given.get("domain") else "E2B_DOMAIN",
@@ -53,19 +54,21 @@ def _init_configuration(settings: CurrentSettings, reader: str, variable: str) -
             sandbox_url=getattr(instance, "_sandbox_url", None),
             debug=instance.debug,
             api_url_source="api_url" if given.get("api_url") else variable,
-        )
-        route = choose(settings(None), explicit)
+            otherwise=os.environ.get("E2B_DOMAIN"),
+        ).about_the_api(chosen)
+        route = choose(chosen, explicit)
         carried.attach(instance, route)
-        if route is not None and not _MADE_HERE.isdisjoint(getattr(instance, "__dict__", ())):
+        private = route if isinstance(route, Route) else None
+        if private is not None and not _MADE_HERE.isdisjoint(getattr(instance, "__dict__", ())):
             raise IncompatibleSDKError(
                 "This SDK release keeps functions that make URLs on each ConnectionConfig, where"
                 " they are not patched; nothing was sent",
                 carried.ANOTHER_RELEASE,
             )
-        if route is not None and route.authority is not None:
-            instance.domain = route.authority
+        if private is not None and private.authority is not None:
+            instance.domain = private.authority
             if not explicit.api_url:
-                instance.api_url = route.api_url
+                instance.api_url = private.api_url
         name = type(instance).__name__
         log.decided(name, instance.api_url, reason(route, explicit))
 

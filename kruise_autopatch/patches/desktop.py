@@ -12,7 +12,7 @@ from kruise_autopatch.patches.engine import PatchPoint, bind
 def _init_vnc_server(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
     wrapped(*args, **kwargs)
     desktop = bind(wrapped, instance, args, kwargs)["desktop"]
-    carried.attach(instance, carried.of(desktop.connection_config))
+    carried.attach(instance, carried.any_of(desktop.connection_config))
 
 
 def _get_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:

@@ -7,7 +7,6 @@ from contextvars import ContextVar
 from typing import Any
 
 import kruise_autopatch.patches.carried as carried
-import kruise_autopatch.protocol as protocol
 from kruise_autopatch.errors import IncompatibleSDKError
 from kruise_autopatch.patches.engine import PatchPoint, bind
 from kruise_autopatch.protocol import without_secrets
@@ -22,8 +21,8 @@ def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
     def init_api_client(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         config = bind(wrapped, instance, args, kwargs)["config"]
         # Every request to the API begins here: without a mark on its configuration, none is made.
-        private = _is_private(config)
-        token = _any_key.set(not settings(None).validate_key and private)
+        ours = carried.asks_openkruise(config)
+        token = _any_key.set(not settings(None).validate_key and ours)
         try:
             wrapped(*args, **kwargs)
         finally:
@@ -34,6 +33,8 @@ def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
                 f" {without_secrets(config.api_url)}; nothing was sent",
                 carried.ANOTHER_RELEASE,
             )
+        # Requests are made with this client alone.
+        carried.attach(instance, carried.any_of(config))
 
     return (
         PatchPoint("e2b.api", "ApiClient.__init__", init_api_client, ("config",)),
@@ -43,10 +44,6 @@ def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
 
 def _base_url(api_client: Any) -> str:
     return str(getattr(api_client, "_base_url", ""))
-
-
-def _is_private(config: Any) -> bool:
-    return carried.of(config) is not None and protocol.parse_api_url(config.api_url) is not None
 
 
 def _validate_api_key(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:

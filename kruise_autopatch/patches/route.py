@@ -4,11 +4,18 @@ Pure: what the user set explicitly comes in, a :class:`Route` or an error comes 
 are evaluated here, as in ``settings``.
 """
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 import kruise_autopatch.protocol as protocol
 from kruise_autopatch.errors import ConfigurationError, SandboxAddressError
-from kruise_autopatch.settings import FROM_SERVER, SANDBOX_DOMAIN, Settings, checked_domain
+from kruise_autopatch.settings import (
+    FROM_SERVER,
+    NATIVE,
+    NATIVE_DOMAINS,
+    SANDBOX_DOMAIN,
+    Settings,
+    checked_domain,
+)
 
 # The problem, and the advice.
 NO_DOMAIN = (
@@ -27,7 +34,15 @@ _ONLY_THE_API = (
 class Explicit:
     """What the user said, by argument or by variable. ``None`` means nothing was said."""
 
-    __slots__ = ("api_url", "api_url_source", "debug", "domain", "domain_source", "sandbox_url")
+    __slots__ = (
+        "api_url",
+        "api_url_source",
+        "debug",
+        "domain",
+        "domain_source",
+        "otherwise",
+        "sandbox_url",
+    )
 
     def __init__(
         self,
@@ -37,10 +52,12 @@ class Explicit:
         sandbox_url: Optional[str] = None,
         debug: bool = False,
         api_url_source: str = "E2B_API_URL",
+        otherwise: Optional[str] = None,
     ) -> None:
         """
         :param domain_source: how the user gave the domain, for error messages
         :param api_url_source: the same of the API URL
+        :param otherwise: what ``E2B_DOMAIN`` says, where the domain was given as an argument
         """
         self.domain = domain
         self.domain_source = domain_source
@@ -48,6 +65,44 @@ class Explicit:
         self.sandbox_url = sandbox_url
         self.debug = debug
         self.api_url_source = api_url_source
+        self.otherwise = otherwise
+
+    def about_the_api(self, settings: Settings) -> "Explicit":
+        """The same without a ``domain=`` that names the host for sandbox traffic.
+
+        That is what ``sandbox.sandbox_domain`` says, and programs keep it to come back to a
+        sandbox. Of the API it says nothing. Raises :class:`ConfigurationError` if nothing else
+        does.
+        """
+        if self.debug or not self._names_the_sandboxes(settings):
+            return self
+        domain = self.otherwise
+        if not domain or settings.leaves_alone(domain):
+            domain = None
+            if not self.api_url:
+                raise ConfigurationError(
+                    f"domain={self.domain!r} is the host for sandbox traffic"
+                    f" ({SANDBOX_DOMAIN.name}), and none is set for the API; nothing was sent",
+                    "Set E2B_DOMAIN to the API's, or pass that as domain=. If one host is both,"
+                    f" unset {SANDBOX_DOMAIN.name}.",
+                )
+            if protocol.parse_api_url(self.api_url) is None:
+                return self
+        return Explicit(
+            domain=domain,
+            api_url=self.api_url,
+            sandbox_url=self.sandbox_url,
+            api_url_source=self.api_url_source,
+        )
+
+    def _names_the_sandboxes(self, settings: Settings) -> bool:
+        sandboxes = settings.sandbox_domain
+        if self.domain_source != "domain" or not self.domain or sandboxes in (None, FROM_SERVER):
+            return False
+        try:
+            return protocol.same(settings.scheme, self.domain, sandboxes)
+        except protocol.InvalidDomain:
+            return False
 
 
 class Route(NamedTuple):
@@ -89,20 +144,37 @@ class Route(NamedTuple):
         return f"{self.scheme}://{self.sandbox_host(sandbox_id, server_domain, port)}"
 
 
-def choose(settings: Settings, explicit: Explicit) -> Optional[Route]:
-    """The route of a configuration; ``None`` leaves it native.
+class NativeRoute(NamedTuple):
+    """The way to an OpenKruise back end by the SDK's own URLs, to the letter.
 
-    Native are debug mode and E2B's own public domains. Raises :class:`ConfigurationError` if
-    the domain is malformed, or missing where a URL would have to be derived from it.
+    Only what is sent there differs: routes that the server has, keys and tokens that it takes.
+    """
+
+    # Whether the API is OpenKruise's, and not somebody else's that was given explicitly.
+    asks: bool = True
+
+
+# None: a client that is none of OpenKruise's.
+AnyRoute = Optional[Union[Route, NativeRoute]]
+
+
+def choose(settings: Settings, explicit: Explicit) -> AnyRoute:
+    """The route of a configuration; ``None`` leaves it wholly native.
+
+    So are debug mode, E2B's own public domains, and those that the user has listed. Raises
+    :class:`ConfigurationError` if the domain is malformed, or missing where a URL would have to be
+    derived from it.
     """
     if explicit.debug:
         return None
+    if settings.protocol == NATIVE:
+        return _choose_native(settings, explicit)
     # The SDK passes a configuration's computed api_url on as an explicit one, so a private
     # one may be our own: take its word for the scheme.
     private = protocol.parse_api_url(explicit.api_url) if explicit.api_url else None
     if explicit.domain:
         authority = checked_domain(explicit.domain, explicit.domain_source)
-        if protocol.is_public(authority):
+        if settings.leaves_alone(authority):
             return None
         scheme = settings.scheme
         if private and _names(private, authority):
@@ -111,7 +183,7 @@ def choose(settings: Settings, explicit: Explicit) -> Optional[Route]:
     if private:
         scheme, authority = private
         checked_domain(authority, explicit.api_url_source, "its host ")
-        if protocol.is_public(authority):
+        if settings.leaves_alone(authority):
             return None
         return Route(scheme, authority, settings.sandbox_domain)
     if explicit.api_url and explicit.sandbox_url:
@@ -120,6 +192,20 @@ def choose(settings: Settings, explicit: Explicit) -> Optional[Route]:
         problem, advice = NO_DOMAIN
         raise ConfigurationError(problem, f"{advice} {_ONLY_THE_API}")
     raise ConfigurationError(*NO_DOMAIN)
+
+
+def _choose_native(settings: Settings, explicit: Explicit) -> AnyRoute:
+    api = protocol.authority_of(explicit.api_url) if explicit.api_url else ""
+    route = NativeRoute(asks=not settings.leaves_alone(api))
+    if explicit.domain:
+        authority = checked_domain(explicit.domain, explicit.domain_source)
+        return None if settings.leaves_alone(authority) else route
+    if explicit.api_url and explicit.sandbox_url:
+        return route
+    # The SDK's own default is E2B's cloud.
+    problem, _ = NO_DOMAIN
+    advice = "Set E2B_DOMAIN to the DOMAIN of your api.DOMAIN and *.DOMAIN, or pass domain=."
+    raise ConfigurationError(problem, advice)
 
 
 def _names(private: tuple[str, str], authority: str) -> bool:
@@ -131,15 +217,24 @@ def _names(private: tuple[str, str], authority: str) -> bool:
         return False
 
 
-def reason(route: Optional[Route], explicit: Explicit) -> str:
+def reason(route: AnyRoute, explicit: Explicit) -> str:
     """Why :func:`choose` has chosen this route, in a few words."""
     if explicit.debug:
         return "native: debug"
     if route is None:
-        source = explicit.domain_source if explicit.domain else explicit.api_url_source
-        return f"native: {source} is E2B's own cloud"
+        source, authority = explicit.domain_source, explicit.domain
+        if authority is None:
+            source, authority = (
+                explicit.api_url_source,
+                protocol.authority_of(explicit.api_url or ""),
+            )
+        if protocol.is_public(authority):
+            return f"native: {source} is E2B's own cloud"
+        return f"native: {source} is among {NATIVE_DOMAINS.name}"
     if explicit.api_url:
         return "an api_url was given"
+    if isinstance(route, NativeRoute):
+        return f"native protocol: {explicit.domain_source}"
     return f"private: {explicit.domain_source}"
 
 

@@ -1,43 +1,45 @@
-"""The v2 routes of e2b 2.51.0 and newer, which OpenKruise does not have: v1 in their place."""
+"""Routes that newer SDKs ask for: as v1 where OpenKruise has that, else as they are, and named."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import kruise_autopatch.log as log
-import kruise_autopatch.protocol as protocol
+import kruise_autopatch.patches.carried as carried
 from kruise_autopatch.patches.engine import ObjectProxy, PatchPoint
 
-_ENDPOINTS = "e2b.api.client.api.sandboxes"
+# The routes that were sent as they are, each once.
+_unserved: dict[str, None] = {}
+# More than any SDK has.
+_MANY = 100
+
+
+def unserved() -> tuple[str, ...]:
+    """What was asked of OpenKruise in this process that it is not known to have."""
+    return tuple(_unserved)
 
 
 class _HttpClient(ObjectProxy):  # type: ignore[type-arg]
-    """An ``httpx`` client, sync or async, that speaks the v1 routes."""
+    """An ``httpx`` client, sync or async, that asks OpenKruise."""
 
-    def request(self, **request: Any) -> Any:
-        return self.__wrapped__.request(**protocol.v1_request(request))
+    def request(self, method: Any, url: Any, **options: Any) -> Any:
+        # Loaded with the first request.
+        from kruise_autopatch.protocol.routes import served
 
-
-class _ApiClient(ObjectProxy):  # type: ignore[type-arg]
-    """The SDK's API client, handing out HTTP clients that speak the v1 routes."""
-
-    def get_httpx_client(self) -> _HttpClient:
-        return _HttpClient(self.__wrapped__.get_httpx_client())
-
-    def get_async_httpx_client(self) -> _HttpClient:
-        return _HttpClient(self.__wrapped__.get_async_httpx_client())
+        asked = served({"method": method, "url": url, **options})
+        route = asked.unserved
+        if route is not None and route not in _unserved and len(_unserved) < _MANY:
+            _unserved[route] = None
+            log.unserved(route)
+        return self.__wrapped__.request(**asked.request)
 
 
-def _speak_v1(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    client = kwargs["client"]
-    if protocol.parse_api_url(client._base_url) is not None:
-        log.decided("v2 routes", client._base_url, "the v1 routes, which every OpenKruise has")
-        kwargs = {**kwargs, "client": _ApiClient(client)}
-    return wrapped(*args, **kwargs)
+def _get_client(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    client = wrapped(*args, **kwargs)
+    return _HttpClient(client) if carried.is_openkruises_client(instance) else client
 
 
 POINTS = tuple(
-    PatchPoint(f"{_ENDPOINTS}.{endpoint}", function, _speak_v1, ("client", "body"), "module")
-    for endpoint in ("post_v2_sandboxes", "post_v_2_sandboxes_sandbox_id_connect")
-    for function in ("sync_detailed", "asyncio_detailed")
+    PatchPoint("e2b.api.client.client", f"AuthenticatedClient.{method}", _get_client)
+    for method in ("get_httpx_client", "get_async_httpx_client")
 )

@@ -10,11 +10,13 @@ Annotations are evaluated here, as in ``settings``.
 """
 
 from functools import lru_cache
-from typing import Any, Optional
+from typing import Optional
 from urllib.parse import urlsplit, urlunsplit
 
 from kruise_autopatch.protocol.authorities import InvalidDomain as InvalidDomain
 from kruise_autopatch.protocol.authorities import Unusable as Unusable
+from kruise_autopatch.protocol.authorities import authority_of as authority_of
+from kruise_autopatch.protocol.authorities import is_among as is_among
 from kruise_autopatch.protocol.authorities import is_public as is_public
 from kruise_autopatch.protocol.authorities import parse_authority as parse_authority
 from kruise_autopatch.protocol.authorities import same as same
@@ -57,21 +59,6 @@ def parse_api_url(url: str) -> Optional[tuple[str, str]]:
     if parts.scheme in ("http", "https") and parts.path.rstrip("/") == API_PATH:
         return parts.scheme, parts.netloc
     return None
-
-
-def v1_request(request: dict[str, Any]) -> dict[str, Any]:
-    """An SDK request to a v2 create or connect route, as the v1 request every server knows.
-
-    ``request`` holds the keyword arguments of ``httpx.Client.request``. sandbox-manager answers
-    405 to ``POST /v2/sandboxes…`` (``pkg/servers/e2b/routes.go``).
-    """
-    path: str = request["url"]
-    if not path.startswith("/v2/sandboxes"):
-        return request
-    moved = {**request, "url": path[len("/v2") :]}
-    if path.endswith("/connect"):
-        moved["json"] = {"timeout": DEFAULT_CONNECT_TIMEOUT, **request.get("json", {})}
-    return moved
 
 
 # --- data plane ----------------------------------------------------------------------------

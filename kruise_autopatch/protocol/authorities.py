@@ -5,8 +5,10 @@ again is remembered: a program has few authorities.
 """
 
 import ipaddress
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Optional
+from urllib.parse import urlsplit
 
 # e2b/sandbox_domains.py of e2b 2.63.0. Their subdomains are E2B's too.
 PUBLIC_DOMAINS = (
@@ -131,9 +133,32 @@ def _is_label(text: str) -> bool:
 @lru_cache(maxsize=256)
 def is_public(authority: str) -> bool:
     """Whether ``authority`` belongs to E2B's own cloud, whose URLs are never rewritten."""
-    host = authority.rpartition(":")[0] if ":" in authority else authority
-    host = host.lower().rstrip(".")
-    return any(host == domain or host.endswith(f".{domain}") for domain in PUBLIC_DOMAINS)
+    return is_among(authority, PUBLIC_DOMAINS)
+
+
+def is_among(authority: str, domains: Iterable[str]) -> bool:
+    """Whether ``authority`` is one of these, or below one; one without a port is of every port."""
+    host, port = _host_and_port(authority)
+    for domain in domains:
+        name, of_port = _host_and_port(domain)
+        if of_port in ("", port) and (host == name or host.endswith(f".{name}")):
+            return True
+    return False
+
+
+def _host_and_port(authority: str) -> tuple[str, str]:
+    host, colon, port = authority.rpartition(":")
+    if not colon or "]" in port:
+        host, port = authority, ""
+    return host.lower().rstrip("."), port
+
+
+def authority_of(url: str) -> str:
+    """The authority of a URL, without user information; empty if it has none."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
 
 
 def same(scheme: str, first: str, second: str) -> bool:

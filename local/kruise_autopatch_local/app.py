@@ -51,8 +51,8 @@ class App:
         path = scope["raw_path"].decode("latin-1")
         query = scope["query_string"].decode("latin-1")
         private = path.startswith(API_PATH)
-        named = "e2b-sandbox-id" in headers and "e2b-sandbox-port" in headers
-        below = path.startswith(PREFIX) or named
+        below = path.startswith(PREFIX)
+        # There the API is meant even if the headers name a sandbox, as those of old SDKs do.
         if private or (headers.get("host", "").lower().startswith(_NATIVE_HOST) and not below):
             if scope["type"] == "websocket":
                 raise DataPlaneError(404, "404 page not found\n")

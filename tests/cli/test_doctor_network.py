@@ -17,7 +17,7 @@ import trustme
 from cli.answering import Answering, Proxy, Reply, raw
 from cli.doctoring import DOCTOR, examine
 from kruise_autopatch_local import LocalManager
-from support import fresh, loopback_tls
+from support import fresh, loopback_tls, native
 
 KEY = "a-key-that-is-secret"
 HTTP = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_API_KEY": KEY}
@@ -210,6 +210,73 @@ def test_the_domain_of_the_servers_reply() -> None:
     assert "KRUISE_E2B_SANDBOX_DOMAIN=server" in report.line("reply-domain")
     assert report.status == 0
     assert "KRUISE_E2B_SANDBOX_DOMAIN decides" in decided.line("reply-domain")
+
+
+def test_native_urls_are_asked_and_judged_as_such() -> None:
+    with native.serving(e2b_domain="static.localhost") as server:
+        variables = {
+            **server.variables,
+            "KRUISE_E2B_PATCH": "1",
+            "KRUISE_E2B_PROTOCOL": "native",
+            "HTTPS_PROXY": server.variables["KRUISE_TEST_PROXY"],
+        }
+        create = urllib.request.Request(
+            f"https://{server.manager.domain}/sandboxes",
+            data=json.dumps({"templateID": "base", "timeout": 60}).encode(),
+            headers={
+                "X-API-KEY": server.manager.api_key,
+                "Content-Type": "application/json",
+                "Host": f"api.{server.domain}",
+            },
+        )
+        anybody = ssl.create_default_context(cafile=variables["SSL_CERT_FILE"])
+        anybody.check_hostname = False
+        with urllib.request.urlopen(create, context=anybody):
+            pass
+        report = examine(variables)
+        paths = [request["path"] for request in server.requests()]
+    assert report.status == 0, report.text
+    for surface, start in (("api", "https://api."), ("sandbox", "https://49983-SANDBOX.")):
+        assert f"{start}{server.domain}, the SDK's own" in report.line(f"url:{surface}")
+    assert "the server accepts the key" in report.line("api")
+    assert report.state("reply-domain") == "note"
+    assert f"names the domain static.localhost, the client {server.domain}" in report.line(
+        "reply-domain"
+    )
+    assert "handed on by sandbox-manager" in report.line("sandboxes")
+    assert "/kruise/kruise-autopatch-doctor/49983/health" in paths
+    assert all(path.startswith("/kruise/") for path in paths)
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"KRUISE_E2B_HTTPS": "0"}, "chooses http, but native URLs are https"),
+        ({"KRUISE_E2B_SANDBOX_DOMAIN": "a.test"}, "KRUISE_E2B_SANDBOX_DOMAIN='a.test' chooses"),
+    ],
+)
+def test_what_contradicts_native_urls_is_a_problem(variables: dict[str, str], problem: str) -> None:
+    asked = {**HTTPS, "E2B_DOMAIN": "kruise.test", "KRUISE_E2B_PROTOCOL": "native", **variables}
+    report = examine(asked, "--offline")
+    assert problem in report.line("variable:KRUISE_E2B_PROTOCOL")
+    assert report.state("variable:KRUISE_E2B_PROTOCOL") == "problem"
+
+
+def test_debug_mode_is_no_native_protocol() -> None:
+    asked = {**HTTPS, "KRUISE_E2B_PROTOCOL": "native", "E2B_DOMAIN": "kruise.test"}
+    report = examine({**asked, "E2B_DEBUG": "true"}, "--offline")
+    assert report.state("url:api") == "note"
+    assert "the same as natively" in report.line("url:api")
+
+
+def test_a_native_server_is_not_looked_for_below_kruise() -> None:
+    with Answering(lambda path: Reply(404, "nothing")) as server:
+        url = f"http://{server.domain}"
+        explicit = {"E2B_API_URL": url, "E2B_SANDBOX_URL": url, "E2B_DOMAIN": "kruise.test"}
+        report = examine({**HTTPS, **explicit, "KRUISE_E2B_PROTOCOL": "native"})
+    assert "nothing is served at this path let the Ingress" in report.line("api")
+    assert "pass api.DOMAIN and *.DOMAIN on to sandbox-manager" in report.line("api")
+    assert [path for path, _ in server.requests] == ["/v2/sandboxes?limit=1"]
 
 
 def test_sandboxes_on_another_host_are_looked_at_too(manager: LocalManager) -> None:

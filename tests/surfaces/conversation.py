@@ -1,6 +1,6 @@
 """A program that touches every URL surface of the SDK once. Started in a fresh interpreter.
 
-Usage: conversation.py sync|async variable|argument|call http|https DOMAIN API_KEY
+Usage: conversation.py sync|async variable|argument|call|native http|https DOMAIN API_KEY
        conversation.py sync|async debug http|https STEPS API_KEY
 
 ``tests`` must be on ``PYTHONPATH``.

@@ -21,6 +21,7 @@ import httpx
 from surfaces import steps
 from surfaces.steps import (
     API_KEY,
+    CONNECTION,
     MODE,
     OPTIONS,
     OTHER_DOMAIN,
@@ -31,6 +32,7 @@ from surfaces.steps import (
     lacks,
     result,
     settle,
+    taken_by,
     url,
 )
 
@@ -69,7 +71,7 @@ async def take_all(sandbox_class: Any, sandbox: Any) -> None:
 def http_client() -> httpx.Client:
     authority = os.environ.get("SSL_CERT_FILE")
     verify = ssl.create_default_context(cafile=authority) if authority else True
-    return httpx.Client(trust_env=False, verify=verify)
+    return httpx.Client(trust_env=False, verify=verify, **CONNECTION)
 
 
 async def follow_links(sandbox: Any) -> None:
@@ -254,7 +256,7 @@ async def use_bound_clients() -> None:
     else:
         await url("code-interpreter E2B jupyter_url", lambda: interpreted._jupyter_url)
     if hasattr(e2b, "E2B"):
-        client = e2b.E2B(domain=OTHER_DOMAIN, api_key=API_KEY)
+        client = e2b.E2B(domain=OTHER_DOMAIN, api_key=API_KEY, **CONNECTION)
         template, volume, secret = (
             getattr(client, f"{_PREFIX}{name}") for name in ("Template", "Volume", "Secret")
         )
@@ -267,7 +269,7 @@ async def use_bound_clients() -> None:
     desktop = await attempt("import e2b_desktop", lambda: importlib.import_module("e2b_desktop"))
     # The e2b-desktop SDK has no async client, and creating a desktop needs a screen.
     if MODE == "sync" and own_client(desktop) and steps.others:
-        client = desktop.E2B(domain=OTHER_DOMAIN, api_key=API_KEY)
+        client = desktop.E2B(domain=OTHER_DOMAIN, api_key=API_KEY, **CONNECTION)
         await url(
             "desktop E2B get_host",
             lambda: client.Sandbox.connect(steps.others[0]).get_host(6080),
@@ -288,7 +290,7 @@ async def use_bound_client(name: str, module_name: str) -> Any:
     if module is None or not own_client(module):
         lacks(name, f"{name} get_host")
         return None
-    client = module.E2B(domain=OTHER_DOMAIN, api_key=API_KEY)
+    client = module.E2B(domain=OTHER_DOMAIN, api_key=API_KEY, **CONNECTION)
     bound = getattr(client, f"{_PREFIX}Sandbox")
     sandbox = await attempt(name, bound.create)
     await url(f"{name} get_host", lambda: sandbox.get_host(3000))
@@ -406,7 +408,9 @@ async def use_templates() -> None:
         await answer(
             "Template.build_in_background",
             lambda: template.build_in_background(
-                template().from_base_image(), alias="mine", **OPTIONS
+                template().from_base_image(),
+                alias="mine",
+                **taken_by(template.build_in_background),
             ),
         )
     make_build: Any = e2b.BuildInfo
@@ -418,7 +422,8 @@ async def use_templates() -> None:
     build = await attempt(
         "Template.get_build_status", lambda: make_build(**dict.fromkeys(needed, "mine"))
     )
-    await answer("Template.get_build_status", lambda: template.get_build_status(build, **OPTIONS))
+    status = template.get_build_status
+    await answer("Template.get_build_status", lambda: status(build, **taken_by(status)))
     for method, arguments in (
         ("alias_exists", ("mine",)),
         ("exists", ("mine",)),
@@ -454,7 +459,7 @@ async def use_volumes() -> None:
         arguments = () if name == "list" else ("mine",)
         await answer(f"Volume.{name}", partial(_call, volume_class, name, *arguments, **OPTIONS))
     # As Volume.create would make one.
-    volume = volume_class("mine", "mine", token="token", domain=OPTIONS.get("domain"))
+    volume = volume_class("mine", "mine", token="token", domain=OPTIONS.get("domain"), **CONNECTION)
     for name in contents:
         content = ("content",) if name == "write_file" else ()
         await answer(f"Volume.{name}", partial(_call, volume, name, "/a b.txt", *content))
@@ -477,7 +482,7 @@ async def use_secrets() -> None:
 
 
 def _build(template: Any, shape: Callable[[], Any]) -> Any:
-    return template.build(shape(), alias="mine", **OPTIONS)
+    return template.build(shape(), alias="mine", **taken_by(template.build))
 
 
 def _call(owner: Any, method: str, *arguments: Any, **options: Any) -> Any:

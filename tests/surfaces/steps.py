@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +19,13 @@ MODE, WAY, SCHEME, DOMAIN, API_KEY = sys.argv[1:]
 _OPTIONS: dict[str, dict[str, Any]] = {
     "argument": {"domain": DOMAIN, "api_key": API_KEY},
     "debug": {"debug": True, "api_key": API_KEY},
+    # See support/native.py.
+    "native": {"proxy": os.environ.get("KRUISE_TEST_PROXY")},
 }
 OPTIONS = _OPTIONS.get(WAY, {})
+
+# What every client is to be built with, whatever its domain and its key are.
+CONNECTION = {name: value for name, value in OPTIONS.items() if name == "proxy"}
 
 # The same server by another name.
 OTHER_DOMAIN = DOMAIN.replace("127.0.0.1", "localhost")
@@ -108,6 +114,16 @@ async def answer(name: str, action: Callable[[], Any]) -> None:
 def lacks(*names: str) -> None:
     """This release, or its async client, does not have these."""
     absent.extend(names)
+
+
+def taken_by(function: Any) -> dict[str, Any]:
+    """The options that it takes: templates of e2b up to 2.9 take no ``proxy=``.
+
+    All clients of those releases share one transport, so it is in force there, too.
+    """
+    parameters = inspect.signature(function).parameters
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    return {name: value for name, value in OPTIONS.items() if takes_any or name in parameters}
 
 
 def accepts(function: Any, parameter: str) -> bool:

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from kruise_autopatch_local import LocalManager
-from support import fresh, loopback_tls
+from support import fresh, loopback_tls, native
 from support.checkout import TESTS
 from surfaces.tables import ANSWERS, GROUPS, REQUESTS, RESULTS, SINCE, SYNC_ONLY, URLS, Conversation
 
 PROGRAM = Path(__file__).with_name("conversation.py")
+
+_PRIVATE = [(s, way) for s in ("http", "https") for way in ("variable", "argument", "call")]
 
 CONVERSATIONS = [
     pytest.param(
@@ -25,8 +27,7 @@ CONVERSATIONS = [
         id=f"{scheme}-{way}-{mode}",
         marks=pytest.mark.xdist_group(f"{scheme}-{way}-{mode}"),
     )
-    for scheme in ("http", "https")
-    for way in ("variable", "argument", "call")
+    for scheme, way in (*_PRIVATE, ("https", "native"))
     for mode in ("sync", "async")
 ]
 
@@ -36,6 +37,9 @@ def conversation(
     request: pytest.FixtureRequest, certificates: dict[str, str]
 ) -> Iterator[Conversation]:
     scheme, way, mode = request.param
+    if way == "native":
+        yield _converse_natively(mode)
+        return
     # Its static domain is what older servers answer: nobody must go there.
     with LocalManager(
         templates=["mcp-gateway"],
@@ -53,6 +57,20 @@ def conversation(
         assert done.returncode == 0, done.stderr
         outcome = json.loads(done.stdout.splitlines()[-1])
         yield Conversation.of(mode, scheme, manager.domain, outcome, manager.requests())
+
+
+def _converse_natively(mode: str) -> Conversation:
+    """The same by native URLs, which are compared with the tables in their private form."""
+    with native.serving(templates=["mcp-gateway"]) as server:
+        variables = {**server.variables, "PYTHONPATH": str(TESTS)}
+        variables.update(KRUISE_E2B_PATCH="1", KRUISE_E2B_PROTOCOL="native")
+        arguments = [str(PROGRAM), mode, "native", "https", server.domain, server.manager.api_key]
+        done = fresh.run(arguments, variables)
+        assert done.returncode == 0, done.stderr
+        outcome = json.loads(done.stdout.splitlines()[-1])
+        outcome["urls"] = {name: server.private_form(u) for name, u in outcome["urls"].items()}
+        requests = server.requests()
+        return Conversation.of(mode, "https", server.domain, outcome, requests, native=True)
 
 
 def test_no_step_raises(conversation: Conversation) -> None:

@@ -1,6 +1,6 @@
 """A program that makes every kind of request to a protected sandbox, in a fresh interpreter.
 
-Usage: every_request.py sync|async
+Usage: every_request.py sync|async [PROXY]
 
 Its variables switch the private protocol on; it knows nothing of tokens but the metadata. Every
 logger of the process writes to standard error, in full. It prints one JSON object.
@@ -20,7 +20,8 @@ from typing import Any
 from e2b import CommandExitException, PtySize
 from e2b_code_interpreter import AsyncSandbox, Sandbox
 
-MODE = sys.argv[1]
+MODE, *_proxy = sys.argv[1:]
+OPTIONS: dict[str, Any] = {"proxy": _proxy[0]} if _proxy else {}
 SandboxClass: Any = AsyncSandbox if MODE == "async" else Sandbox
 PROTECTED = {"security.agents.kruise.io/enable-jwt-auth": "true"}
 
@@ -80,22 +81,22 @@ async def use_contexts(sandbox: Any) -> str:
 async def control(sandbox: Any) -> None:
     await settle(sandbox.get_info())
     await settle(sandbox.set_timeout(600))
-    await settle(SandboxClass.list().next_items())
+    await settle(SandboxClass.list(**OPTIONS).next_items())
 
 
 async def converse() -> dict[str, Any]:
-    plain = await settle(SandboxClass.create())
-    protected = await settle(SandboxClass.create(metadata=PROTECTED))
+    plain = await settle(SandboxClass.create(**OPTIONS))
+    protected = await settle(SandboxClass.create(metadata=PROTECTED, **OPTIONS))
     outcome = {"plain": plain.sandbox_id, "protected": protected.sandbox_id}
     outcome["results"] = await use(protected)
     await control(protected)
     # Two objects for one sandbox, each with a token of its own, and one for the other.
-    connected = await settle(SandboxClass.connect(protected.sandbox_id))
+    connected = await settle(SandboxClass.connect(protected.sandbox_id, **OPTIONS))
     outcome["before the first request"] = connected.traffic_access_token
     outcome["run on the connected"] = (await settle(connected.commands.run("echo on"))).stdout
     outcome["own"] = connected.traffic_access_token != protected.traffic_access_token
     outcome["context of the plain"] = await use_contexts(plain)
-    for sandbox in (plain, await settle(SandboxClass.connect(plain.sandbox_id))):
+    for sandbox in (plain, await settle(SandboxClass.connect(plain.sandbox_id, **OPTIONS))):
         outcome["run on the plain"] = (await settle(sandbox.commands.run("echo on"))).stdout
         outcome["token of the plain"] = await settle(sandbox.refresh_traffic_access_token())
     shown = [protected, connected, connected.connection_config, vars(connected)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from kruise_autopatch_local import LocalManager
-from support import fresh
+from support import fresh, native
 
 PROGRAM = Path(__file__).with_name("every_request.py")
 HEADER = "e2b-traffic-access-token"
@@ -86,16 +85,30 @@ class Conversation:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(mode, id=mode, marks=pytest.mark.xdist_group(f"tokens-{mode}"))
+        pytest.param(
+            (mode, protocol),
+            id=f"{mode}-{protocol}",
+            marks=pytest.mark.xdist_group(f"tokens-{mode}-{protocol}"),
+        )
         for mode in ("sync", "async")
+        for protocol in ("private", "native")
     ],
 )
-def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
-    with LocalManager() as manager:
-        done = fresh.run([str(PROGRAM), request.param], manager.environment())
-        assert done.returncode == 0, done.stderr
-        outcome = json.loads(done.stdout.splitlines()[-1])
-        yield Conversation(request.param, outcome, done.stderr, manager.requests())
+def conversation(request: pytest.FixtureRequest) -> Conversation:
+    mode, protocol = request.param
+    if protocol == "native":
+        with native.serving() as server:
+            variables = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_PROTOCOL": "native"}
+            proxy = server.variables["KRUISE_TEST_PROXY"]
+            done = fresh.run([str(PROGRAM), mode, proxy], {**server.variables, **variables})
+            requests = server.requests()
+    else:
+        with LocalManager() as manager:
+            done = fresh.run([str(PROGRAM), mode], manager.environment())
+            requests = manager.requests()
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    return Conversation(mode, outcome, done.stderr, requests)
 
 
 def test_the_sdk_gets_its_answers(conversation: Conversation) -> None:

@@ -152,22 +152,6 @@ def test_a_novnc_that_appends_its_path_to_the_host_stays_below_the_port() -> Non
     assert appended == "https://example.com/kruise/s1/6080/websockify"
 
 
-def test_v2_create_becomes_v1() -> None:
-    request = {"method": "post", "url": "/v2/sandboxes", "json": {"templateID": "base"}}
-    assert protocol.v1_request(request) == {**request, "url": "/sandboxes"}
-
-
-@pytest.mark.parametrize(("body", "timeout"), [({}, 300), ({"timeout": 60}, 60)])
-def test_v2_connect_becomes_v1_with_a_timeout(body: dict[str, int], timeout: int) -> None:
-    moved = protocol.v1_request({"url": "/v2/sandboxes/s1/connect", "json": body})
-    assert moved == {"url": "/sandboxes/s1/connect", "json": {"timeout": timeout}}
-
-
-def test_other_requests_are_left_alone() -> None:
-    request = {"url": "/sandboxes/s1/connect", "json": {}}
-    assert protocol.v1_request(request) is request
-
-
 @pytest.mark.parametrize(
     ("private", "native"),
     [

@@ -44,7 +44,7 @@ def test_one_explicit_url_does_not_replace_the_domain(given: Explicit) -> None:
 
 def test_without_a_domain_two_explicit_urls_do_until_a_host_is_asked_for() -> None:
     route = routing.choose(HTTP, Explicit(api_url="https://a", sandbox_url="https://b"))
-    assert route is not None
+    assert isinstance(route, Route)
     with pytest.raises(ConfigurationError, match="Set E2B_DOMAIN"):
         route.sandbox_host("s1", "e2b.app", 80)
 
@@ -85,13 +85,13 @@ def test_the_host_for_sandbox_traffic(
 ) -> None:
     settings = Settings(sandbox_domain=sandbox_domain)
     route = routing.choose(settings, Explicit(domain="example.com"))
-    assert route is not None
+    assert isinstance(route, Route)
     assert route.sandbox_authority(server_says) == used
 
 
 @pytest.mark.parametrize(("reply", "reason"), [("e2b.app", "public cloud"), ("a/b", "a path")])
 def test_a_server_that_names_an_unusable_domain_is_not_followed(reply: str, reason: str) -> None:
     route = routing.choose(Settings(sandbox_domain="server"), Explicit(domain="example.com"))
-    assert route is not None
+    assert isinstance(route, Route)
     with pytest.raises(ConfigurationError, match=f"reply domain='{reply}'.*{reason}"):
         route.sandbox_authority(reply)

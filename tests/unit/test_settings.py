@@ -76,6 +76,15 @@ def test_a_bad_sandbox_domain_is_refused(text: str, reason: str) -> None:
         settings.from_environment({"KRUISE_E2B_SANDBOX_DOMAIN": text})
 
 
+def test_the_protocol_and_what_contradicts_it_are_found_together() -> None:
+    native = {"KRUISE_E2B_PROTOCOL": " NATIVE", "KRUISE_E2B_SANDBOX_DOMAIN": "server"}
+    assert settings.from_environment(native).protocol == "native"
+    for other in ({"KRUISE_E2B_HTTPS": "0"}, {"KRUISE_E2B_SANDBOX_DOMAIN": "gateway.test"}):
+        with pytest.raises(ConfigurationError, match="but native URLs"):
+            settings.from_environment({**native, **other})
+        settings.from_environment({**native, **other, "KRUISE_E2B_PROTOCOL": ""})
+
+
 def test_a_call_does_not_read_the_variables_that_it_has_arguments_for() -> None:
     environment = {"KRUISE_E2B_PATCH": "nonsense", "KRUISE_E2B_HTTPS": "nonsense"}
     chosen = settings.for_call(environment, https=False, validate_key=True)

@@ -40,6 +40,9 @@ def _examine(
         yield found("network", "url-unknown")
     elif _is_public(api_url):
         yield found("network", "public-cloud", url=api_url)
+    elif _is_left_alone(environment, api_url):
+        among = settings.NATIVE_DOMAINS.name
+        yield found("network", "network-left-native", url=api_url, among=among)
     else:
         means = Means(environment, timeout, versions.numbers(package.e2b or ""))
         yield from _network(Client(means, censor.hide), api_url, package)
@@ -58,7 +61,8 @@ def _network(client: Client, api_url: str, package: SDK) -> Iterator[Finding]:
     if package.api_url is None or is_on is None:
         yield found("api", "no-client", to=at)
     elif _is_open(way):
-        listed = api.check(client, at, api_url, is_on=is_on)
+        native = package.is_native
+        listed = api.check(client, at, api_url, is_on=is_on, is_native=native)
         yield from listed.findings
     if package.sandbox_url is None:
         return
@@ -117,7 +121,7 @@ def _api_url_without_sdk(environment: Mapping[str, str]) -> str | None:
     """The URL that a client would have, if the SDK were here."""
     try:
         # Without wrapt it cannot be imported.
-        from kruise_autopatch.patches.route import Explicit, choose
+        from kruise_autopatch.patches.route import Explicit, Route, choose
 
         explicit = Explicit(
             domain=environment.get("E2B_DOMAIN"), api_url=environment.get("E2B_API_URL")
@@ -125,9 +129,18 @@ def _api_url_without_sdk(environment: Mapping[str, str]) -> str | None:
         route = choose(settings.from_environment(environment), explicit)
     except KruiseAutopatchError:
         return None
-    return explicit.api_url or (route.api_url if route else None)
+    if explicit.api_url or route is None:
+        return explicit.api_url
+    return route.api_url if isinstance(route, Route) else f"https://api.{explicit.domain}"
 
 
 def _is_public(url: str) -> bool:
-    authority = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
-    return protocol.is_public(authority)
+    return protocol.is_public(protocol.authority_of(url))
+
+
+def _is_left_alone(environment: Mapping[str, str], url: str) -> bool:
+    try:
+        chosen = settings.from_environment(environment)
+    except KruiseAutopatchError:
+        return False
+    return chosen.leaves_alone(protocol.authority_of(url))

@@ -25,10 +25,13 @@ class Listed(NamedTuple):
     sandboxes: Sequence[Any] | None = None
 
 
-def check(client: Client, api: Endpoint, api_url: str, *, is_on: bool) -> Listed:
+def check(
+    client: Client, api: Endpoint, api_url: str, *, is_on: bool, is_native: bool = False
+) -> Listed:
     """Ask for a list of one sandbox, with the key where the SDK would send it, too.
 
     :param is_on: whether the SDK is switched on; else it speaks to other hosts
+    :param is_native: whether URLs are the SDK's own
     """
     if not client.can_send_key:
         return Listed([found("api", "key-not-sendable")])
@@ -41,10 +44,11 @@ def check(client: Client, api: Endpoint, api_url: str, *, is_on: bool) -> Listed
     if answer.certificate and client.proxy_for(api):
         # Up to here only the way to the proxy was looked at.
         findings.append(certificates.accepted(answer.certificate, client.means.e2b))
-    findings.append(meaning(client, api, api_url, answer, with_key=is_on))
+    asked = _Asked(client, api, api_url, answer, with_key=is_on, is_native=is_native)
+    findings.append(_meaning(asked))
     if not answer.is_list:
         return Listed(findings)
-    return Listed([*findings, *_check_reply_domain(client, api_url, answer.parsed)], answer.parsed)
+    return Listed([*findings, *_check_reply_domain(asked)], answer.parsed)
 
 
 def _no_answer(client: Client, api: Endpoint, error: Exception) -> Finding:
@@ -72,6 +76,12 @@ class _Asked(NamedTuple):
     api_url: str
     answer: Answer
     with_key: bool
+    is_native: bool
+
+    @property
+    def served(self) -> str:
+        """What has to lead to sandbox-manager."""
+        return "api.DOMAIN and *.DOMAIN" if self.is_native else protocol.PREFIX
 
     @property
     def status(self) -> int:
@@ -95,13 +105,15 @@ class _Asked(NamedTuple):
 
     def is_elsewhere(self) -> bool:
         """Whether E2B_API_URL leads to a path that is not that of the private protocol."""
-        return protocol.parse_api_url(self.api_url) is None
+        return not self.is_native and protocol.parse_api_url(self.api_url) is None
 
     def refuses_key(self) -> bool:
         return self.status == 401 and (self.answer.is_managers_error or not self.answer.is_page)
 
     def serves_natively(self) -> bool:
         """Whether the same host knows the route without the prefix."""
+        if self.is_native:
+            return False
         try:
             # Without the key: another application may be served there.
             url = f"{self.api.scheme}://{self.api}{_LIST}"
@@ -133,21 +145,20 @@ _MEANINGS: Sequence[tuple[Callable[[_Asked], object], str]] = (
 )
 
 
-def meaning(
-    client: Client, api: Endpoint, api_url: str, answer: Answer, *, with_key: bool
-) -> Finding:
+def _meaning(asked: _Asked) -> Finding:
     """What an answer of the API means, and what to do about it."""
-    asked = _Asked(client, api, api_url, answer, with_key)
+    answer, api = asked.answer, asked.api
     code = next(code for applies, code in _MEANINGS if applies(asked))
     return found(
         "api",
         code,
-        url=f"{api_url}{_LIST}",
+        url=f"{asked.api_url}{_LIST}",
         answer=answer,
         status=answer.status,
         where=answer.headers.get("location", "nowhere"),
         listed=_count(answer.parsed),
         private=protocol.api_url(api.scheme, str(api)),
+        served=asked.served,
     )
 
 
@@ -166,18 +177,21 @@ def _is_base64(key: str) -> bool:
     return decoded.isprintable() and bool(decoded)
 
 
-def _check_reply_domain(
-    client: Client, api_url: str, sandboxes: Sequence[Any]
-) -> Iterator[Finding]:
+def _check_reply_domain(asked: _Asked) -> Iterator[Finding]:
+    client, sandboxes = asked.client, asked.answer.parsed
     sandbox = sandboxes[0] if sandboxes and isinstance(sandboxes[0], dict) else {}
     replied = sandbox.get("domain")
-    private = protocol.parse_api_url(api_url)
-    if not isinstance(replied, str) or not replied or private is None:
+    private = protocol.parse_api_url(asked.api_url)
+    authority = client.means.environment.get("E2B_DOMAIN") if asked.is_native else None
+    if private is not None:
+        _, authority = private
+    if not isinstance(replied, str) or not replied or authority is None:
         return
-    _, authority = private
     code = "reply-domain-ignored"
     if replied == authority:
         code = "reply-domain-same"
+    elif asked.is_native:
+        code = "reply-domain-followed"
     elif client.means.environment.get(SANDBOX_DOMAIN.name):
         code = "reply-domain-overruled"
     name = SANDBOX_DOMAIN.name

@@ -36,7 +36,7 @@ _WITH_ITS_INTERPRETER = (
 _CORRECT_FIRST = "correct them first; the problems are above."
 _YOUR_HOST = "set it to the host and port of your sandbox-manager."
 _COPY_AGAIN = "copy the key again."
-_ROUTE_IT = "let the Ingress or proxy pass /kruise on to sandbox-manager (port 7788)."
+_ROUTE_IT = "let the Ingress or proxy pass {served} on to sandbox-manager (port 7788)."
 _USE_HTTP = "set KRUISE_E2B_HTTPS=0, or name the https port in E2B_DOMAIN."
 _USE_HTTPS = "set KRUISE_E2B_HTTPS=1, or name the http port in E2B_DOMAIN."
 _SEE_PROXY = "see HTTPS_PROXY, NO_PROXY."
@@ -162,6 +162,11 @@ VARIABLES: Mapping[str, Kind] = {
     "domain-public": Kind(
         "problem", "{name}={value} is E2B's own cloud, which is never rewritten", _YOUR_HOST
     ),
+    "domain-left-native": Kind(
+        "note",
+        "{name}={value} is among {among}: clients without a domain of their own are left native",
+        "take it out of that list if it is OpenKruise's.",
+    ),
     "explicit-url": Kind("note", "{name}={value}: {meaning}"),
     "debug-mode": Kind(
         "problem", "E2B_DEBUG={value}: the SDK talks to localhost, natively", "unset it."
@@ -237,6 +242,7 @@ SDK: Mapping[str, Kind] = {
 URLS: Mapping[str, Kind] = {
     "url-private": Kind("ok", "{what}: {after} (natively {before})"),
     "url-explicit": Kind("ok", "{what}: {after}, as E2B_API_URL says"),
+    "url-of-the-sdk": Kind("ok", "{what}: {after}, the SDK's own, as KRUISE_E2B_PROTOCOL says"),
     "url-native": Kind(
         "note",
         "{what}: {after}, the same as natively",
@@ -263,6 +269,9 @@ NETWORK: Mapping[str, Kind] = {
         "correct the problems above first.",
     ),
     "public-cloud": Kind("note", "the network is left out: {url} is E2B's own cloud"),
+    "network-left-native": Kind(
+        "note", "the network is left out: {url} is among {among}, so none of OpenKruise's"
+    ),
     "url-unusable": Kind(
         "problem", "{url} is no http or https URL", "correct E2B_API_URL, or unset it."
     ),
@@ -387,7 +396,7 @@ API: Mapping[str, Kind] = {
     "api-redirects": Kind(
         "problem",
         f"{_ANSWER}{{status}}, a redirect to {{where}}, which the SDK does not follow",
-        "set E2B_DOMAIN to the host that serves /kruise itself.",
+        "set E2B_DOMAIN to the host that serves {served} itself.",
     ),
     "proxy-wants-credentials": Kind(
         "problem", f"{_ANSWER}{{answer}}: the proxy wants credentials", _SEE_PROXY
@@ -413,7 +422,7 @@ API: Mapping[str, Kind] = {
     "api-behind-login": Kind(
         "problem",
         f"{_ANSWER}{{answer}}: not from sandbox-manager, but from something before it",
-        "let the Ingress, proxy or policy pass /kruise without a login.",
+        "let the Ingress, proxy or policy pass {served} without a login.",
     ),
     "api-native-only": Kind(
         "problem",
@@ -449,6 +458,12 @@ API: Mapping[str, Kind] = {
     "api-unexpected": Kind(
         "problem", f"{_ANSWER}{{answer}}: unexpected", "look at sandbox-manager's log."
     ),
+    "reply-domain-followed": Kind(
+        "note",
+        "the server names the domain {replied}, the client {authority}; natively, sandbox traffic"
+        " goes to the server's",
+        "nothing, or correct the server's --e2b-domain if sandboxes cannot be reached.",
+    ),
     "reply-domain-same": Kind("ok", "the server names the same domain: {replied}"),
     "reply-domain-overruled": Kind(
         "note",
@@ -471,7 +486,7 @@ SANDBOXES: Mapping[str, Kind] = {
         "note",
         "sandbox traffic to {host}: neither sandbox-manager nor sandbox-gateway answers like this:"
         " {answer}",
-        "let the Ingress or proxy pass /kruise on, with all that is below it.",
+        "let the Ingress or proxy pass {served} on, with all that is below it.",
     ),
     "gateway-demands-no-token": Kind("ok", "sandbox-gateway demands no token"),
     "gateway-demands-access-token": Kind(

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from kruise_autopatch import protocol
 from kruise_autopatch.cli.doctor.findings import Finding, found
+from kruise_autopatch.cli.doctor.probe import SANDBOX
 from kruise_autopatch.cli.doctor.request import NO_ANSWER, Answer, Client
 
 # No id of OpenKruise: neither NAMESPACE--NAME nor one of its short ids.
@@ -33,26 +34,26 @@ _DEMANDS = {401: "gateway-demands-access-token", 403: "gateway-demands-traffic-t
 def check(client: Client, sandbox_url: str, listed: Sequence[Any]) -> Iterator[Finding]:
     """Tell sandbox-manager from sandbox-gateway, by what they say to those who are not allowed.
 
-    :param sandbox_url: of any sandbox
+    :param sandbox_url: with ``SANDBOX`` in the place of an id
     :param listed: sandboxes, as the API has them
     """
-    parts = urlsplit(sandbox_url)
-    if not parts.path.startswith(protocol.PREFIX):
+    # An explicit one names none.
+    if SANDBOX not in sandbox_url:
         return
-    answer = _ask(client, protocol.sandbox_url(parts.scheme, parts.netloc, _NOBODY, _ENVD))
+    answer = _ask(client, sandbox_url.replace(SANDBOX, _NOBODY))
     if answer is None:
         return
     code = next((c for start, c in _SPEAKERS if answer.body.startswith(start)), None)
-    host = parts.netloc
+    host, path = urlsplit(sandbox_url)[1:3]
     if code is None:
-        yield found("sandboxes", "sandboxes-by-unknown", host=host, answer=answer)
+        served = protocol.PREFIX if path else "*.DOMAIN"
+        yield found("sandboxes", "sandboxes-by-unknown", host=host, answer=answer, served=served)
         return
     yield found("sandboxes", code, host=host)
     running = next(filter(_is_running, listed), None)
     if code != "sandboxes-by-gateway" or running is None:
         return
-    url = protocol.sandbox_url(parts.scheme, parts.netloc, running["sandboxID"], _ENVD)
-    health = _ask(client, url)
+    health = _ask(client, sandbox_url.replace(SANDBOX, running["sandboxID"]))
     if health is not None:
         yield found("sandboxes", _DEMANDS.get(health.status, "gateway-demands-no-token"), host=host)
 

@@ -48,8 +48,10 @@ def report() -> dict[str, Any]:
     for name, package in packages.items():
         if package["error"] is None:
             _patch(name, package)
-    private = _urls() if _is_usable(packages.get("e2b")) else {}
-    return {"packages": packages, "native": native, "private": private}
+    usable = _is_usable(packages.get("e2b"))
+    patched = _urls() if usable else {}
+    own_urls = usable and _keeps_its_urls()
+    return {"packages": packages, "native": native, "patched": patched, "own_urls": own_urls}
 
 
 def _parts(error: KruiseAutopatchError | IncompatibleSDKWarning) -> dict[str, Any]:
@@ -102,6 +104,20 @@ def _is_usable(package: dict[str, Any] | None) -> bool:
     if package is None or not package["configurable"]:
         return False
     return not any(package[key] for key in ("error", "refusal", "failure"))
+
+
+def _keeps_its_urls() -> bool:
+    """Whether a client is one of OpenKruise's by the SDK's own URLs."""
+    from e2b import ConnectionConfig
+
+    from kruise_autopatch.patches import carried
+    from kruise_autopatch.patches.route import NativeRoute
+
+    try:
+        return isinstance(carried.any_of(ConnectionConfig()), NativeRoute)
+    except Exception:
+        # _urls says why.
+        return False
 
 
 def _urls() -> dict[str, Any]:

@@ -29,6 +29,8 @@ class SDK(NamedTuple):
     api_url: str | None = None
     sandbox_url: str | None = None
     e2b: str | None = None
+    # Whether these are the SDK's own, and OpenKruise's all the same.
+    is_native: bool = False
 
 
 def examine(environment: Mapping[str, str]) -> SDK:
@@ -40,9 +42,9 @@ def examine(environment: Mapping[str, str]) -> SDK:
     if "refusal" in report:
         return SDK((found("sdk", "cannot-patch", **report["refusal"]),))
     findings = (*_packages(report["packages"]), *_namesakes(Path.cwd()), *_urls(report))
-    private = report["private"]
+    patched = report["patched"]
     version = report["packages"].get("e2b", {}).get("version")
-    return SDK(findings, private.get("api"), private.get("sandbox"), version)
+    return SDK(findings, patched.get("api"), patched.get("sandbox"), version, report["own_urls"])
 
 
 def _packages(packages: Mapping[str, Any]) -> Iterator[Finding]:
@@ -95,14 +97,14 @@ _URLS = {"api": "the API", "sandbox": "files and commands", "host": "port 3000"}
 
 
 def _urls(report: Mapping[str, Any]) -> Iterator[Finding]:
-    native, private = report["native"], report["private"]
-    if "error" in private:
-        yield found("urls", "client-fails", reason=private["error"])
-    elif not private and _could_be_imported(report["packages"].get("e2b")):
+    native, patched = report["native"], report["patched"]
+    if "error" in patched:
+        yield found("urls", "client-fails", reason=patched["error"])
+    elif not patched and _could_be_imported(report["packages"].get("e2b")):
         yield found("urls", "client-waits-for-variables")
-    failures = private.get("failures", {})
+    failures = patched.get("failures", {})
     for key, what in _URLS.items():
-        before, after = native.get(key), private.get(key)
+        before, after = native.get(key), patched.get(key)
         if key in failures:
             yield found(f"url:{key}", "url-fails", what=what, reason=failures[key])
         if after is None:
@@ -111,4 +113,6 @@ def _urls(report: Mapping[str, Any]) -> Iterator[Finding]:
         if before == after:
             explicit = key == "api" and parse_api_url(after)
             code = "url-explicit" if explicit else "url-native"
+            if report["own_urls"]:
+                code = "url-of-the-sdk"
         yield found(f"url:{key}", code, what=what, after=after, before=before or "unknown")

@@ -75,9 +75,19 @@ def _unusable(environment: Environment, variable: settings.Variable) -> Finding 
     try:
         settings.is_enabled(alone)
         settings.from_environment(alone)
+        if variable is settings.PROTOCOL:
+            # It may contradict others, which are looked at on their own.
+            settings.from_environment({**_usable(environment), **alone})
     except ConfigurationError as error:
         return _refused(variable.name, error)
     return None
+
+
+def _usable(environment: Environment) -> Environment:
+    """Those of ours that can be used, each on its own."""
+    others = [each for each in settings.VARIABLES if each is not settings.PROTOCOL]
+    usable = [each.name for each in others if _unusable(environment, each) is None]
+    return {name: environment.get(name, "") for name in usable}
 
 
 def _unknown(environment: Environment) -> Iterator[Finding]:
@@ -115,7 +125,11 @@ def _check_domain(environment: Environment) -> Finding:
     except ConfigurationError as error:
         return _refused(name, error)
     code = "domain-public" if protocol.is_public(value) else "domain"
-    return found(check, code, name=name, value=value)
+    among = settings.NATIVE_DOMAINS
+    if _unusable(environment, among) is None and code == "domain":
+        listed = settings.from_environment({among.name: environment.get(among.name, "")})
+        code = "domain-left-native" if listed.leaves_alone(value) else "domain"
+    return found(check, code, name=name, value=value, among=among.name)
 
 
 def _explicit_url(variable: variables.Variable, value: str) -> Iterator[Finding]:

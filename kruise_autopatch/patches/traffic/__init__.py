@@ -49,8 +49,8 @@ def points(settings: CurrentSettings) -> Sequence[Point]:
             ("headers",),
             "module",
         ),
-        PatchPoint("e2b.envd.client_sync", "get_transport", _get_transport, (), "either"),
-        PatchPoint("e2b.envd.client_async", "get_transport", _aget_transport, (), "either"),
+        _guarded("e2b.envd.client_sync", "SyncHTTPTransport", "SyncGuard", settings),
+        _guarded("e2b.envd.client_async", "HTTPTransport", "AsyncGuard", settings),
         *(
             PatchPoint(module, f"{name}._create_envd_api", _create_envd_api, (), "attribute")
             for module, name in (
@@ -71,7 +71,7 @@ def _jupyter_client(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     # The SDK builds one for each request.
     client = wrapped(*args, **kwargs)
     config = instance.connection_config
-    if carried.of(config) is not None:
+    if carried.is_openkruise(config):
         from kruise_autopatch.patches.traffic import clients
 
         hook = vars(instance).get(_JUPYTER_HOOK)
@@ -120,7 +120,7 @@ def _init_sandbox(
         if required:
             token = kwargs["traffic_access_token"] = None
         keeps_tokens = settings(type(instance)).traffic_token
-        if sandbox_id is None or carried.of(config) is None or not keeps_tokens:
+        if sandbox_id is None or not carried.is_openkruise(config) or not keeps_tokens:
             wrapped(*args, **kwargs)
             return
         token = token if isinstance(token, str) else None
@@ -198,21 +198,16 @@ def _init_rpc(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
 # --- redirects: 2.35 to 2.37 follow them with RPCs -----------------------------------------------
 
 
-def _get_transport(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    # Later ones have their transports elsewhere, or, up to 2.40, from elsewhere.
-    if not hasattr(import_module(wrapped.__module__), "SyncHTTPTransport"):
-        return wrapped(*args, **kwargs)
-    from kruise_autopatch.patches.traffic.redirects import SyncGuard
+def _guarded(module: str, transport: str, guard: str, settings: CurrentSettings) -> PatchPoint:
+    def get_transport(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        # Later ones have their transports elsewhere, or, up to 2.40, from elsewhere.
+        if not hasattr(import_module(wrapped.__module__), transport):
+            return wrapped(*args, **kwargs)
+        from kruise_autopatch.patches.traffic import redirects
 
-    return SyncGuard(wrapped(*args, **kwargs), *args, **kwargs)
+        return getattr(redirects, guard)(settings, wrapped(*args, **kwargs), *args, **kwargs)
 
-
-def _aget_transport(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-    if not hasattr(import_module(wrapped.__module__), "HTTPTransport"):
-        return wrapped(*args, **kwargs)
-    from kruise_autopatch.patches.traffic.redirects import AsyncGuard
-
-    return AsyncGuard(wrapped(*args, **kwargs), *args, **kwargs)
+    return PatchPoint(module, "get_transport", get_transport, (), "either")
 
 
 # --- for programs --------------------------------------------------------------------------------
@@ -261,7 +256,7 @@ def _added(module: str, name: str, method: Any) -> Addition:
 def _unkept(sandbox: Any, force: bool) -> str | None:
     if force:
         raise TrafficAccessTokenError(
-            f"Sandbox {sandbox.sandbox_id} is not on the private protocol, or was created while"
+            f"Sandbox {sandbox.sandbox_id} was left native, or was created while"
             " KRUISE_E2B_PATCH or KRUISE_E2B_TRAFFIC_TOKEN was off, so its traffic access token"
             " cannot be renewed",
             "Create or connect it again with both on.",

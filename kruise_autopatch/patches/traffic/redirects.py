@@ -18,11 +18,11 @@ from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib import import_module
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from kruise_autopatch import protocol
+from kruise_autopatch.settings import CurrentSettings
 
 _pyqwest: Any = import_module("pyqwest")
 _get_sync_timeout: Any = import_module("pyqwest._pyqwest").get_sync_timeout
@@ -48,30 +48,35 @@ def _with_the_sdks_manners(module: str, transport: Any) -> Any:
     return sdk.PlainHTTPErrorTransport(sdk.ConnectionRetryTransport(transport, max_retries=retries))
 
 
-class SyncGuard:
-    """The SDK's transport for E2B's own cloud, and one without redirects for all others."""
+class _Guard:
+    """The SDK's transport for who is left alone, and one without redirects for all others."""
 
-    def __init__(self, native: Any, proxy_url: str | None) -> None:
+    def __init__(self, native: Any, direct: Any, settings: CurrentSettings) -> None:
         self._native = native
-        self._direct = sync_transport(proxy_url)
+        self._direct = direct
+        self._settings = settings
+
+    def _transport(self, request: Any) -> Any:
+        alone = self._settings(None).leaves_alone(protocol.authority_of(request.url))
+        return self._native if alone else self._direct
+
+
+class SyncGuard(_Guard):
+    def __init__(self, settings: CurrentSettings, native: Any, proxy_url: str | None) -> None:
+        super().__init__(native, sync_transport(proxy_url), settings)
 
     def execute_sync(self, request: Any) -> Any:
-        return (self._native if _is_public(request) else self._direct).execute_sync(request)
+        return self._transport(request).execute_sync(request)
 
 
-class AsyncGuard:
+class AsyncGuard(_Guard):
     """The same for tasks."""
 
-    def __init__(self, native: Any, proxy_url: str | None) -> None:
-        self._native = native
-        self._direct = async_transport(proxy_url)
+    def __init__(self, settings: CurrentSettings, native: Any, proxy_url: str | None) -> None:
+        super().__init__(native, async_transport(proxy_url), settings)
 
     async def execute(self, request: Any) -> Any:
-        return await (self._native if _is_public(request) else self._direct).execute(request)
-
-
-def _is_public(request: Any) -> bool:
-    return protocol.is_public(urlsplit(request.url).netloc)
+        return await self._transport(request).execute(request)
 
 
 class _SyncTransport:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import copy
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
-from kruise_autopatch.protocol import headers
+from kruise_autopatch.patches import carried
+from kruise_autopatch.protocol import API_PATH, headers
 from kruise_autopatch.tokens.reply import LONGEST, Answer
 from kruise_autopatch.tokens.state import PATIENCE
 
@@ -22,7 +24,7 @@ def fetch(config: Any, sandbox_id: str) -> Answer:
 
     until = time.monotonic() + PATIENCE
     client = get_api_client(_for_one_request(config)).get_httpx_client()
-    route = headers.traffic_token_route(sandbox_id)
+    route = _route(config, sandbox_id)
     body = b""
     try:
         with client.stream("POST", route, headers=_HEADERS, timeout=_timeout(config)) as response:
@@ -45,7 +47,7 @@ async def afetch(config: Any, sandbox_id: str) -> Answer:
     from e2b.api.client_async import get_api_client
 
     client = get_api_client(_for_one_request(config)).get_async_httpx_client()
-    route = headers.traffic_token_route(sandbox_id)
+    route = _route(config, sandbox_id)
     body = b""
     async with client.stream("POST", route, headers=_HEADERS, timeout=_timeout(config)) as response:
         if response.status_code == 200:
@@ -54,6 +56,13 @@ async def afetch(config: Any, sandbox_id: str) -> Answer:
                 if len(body) > LONGEST:
                     break
         return _answer(response, body)
+
+
+def _route(config: Any, sandbox_id: str) -> str:
+    """Below the API's URL: of all its routes, the server has this one on the private path alone."""
+    route = headers.traffic_token_route(sandbox_id)
+    is_native = carried.of(config) is None and not urlsplit(config.api_url).path.strip("/")
+    return f"{API_PATH}{route}" if is_native else route
 
 
 def _for_one_request(config: Any) -> Any:

@@ -370,7 +370,8 @@ class ControlPlane:
         return sandbox
 
     def _domain_for(self, request: Request) -> str:
-        return self._domain or domain_of(request.headers.get("host", ""))
+        private = request.url.path.startswith(API_PATH)
+        return self._domain or domain_of(request.headers.get("host", ""), native=not private)
 
     def _shown(self, sandbox: Sandbox, request: Request, with_token: bool = True) -> dict[str, Any]:
         shown: dict[str, Any] = {

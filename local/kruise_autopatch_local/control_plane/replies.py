@@ -34,11 +34,14 @@ def rfc3339(moment: float | None) -> str:
     return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def domain_of(host: str) -> str:
+def domain_of(host: str, *, native: bool) -> str:
     """The domain that a request's Host makes: as it is, but for one trailing dot.
 
-    After pkg/servers/e2b/adapters/domain.go; case and port are kept.
+    After pkg/servers/e2b/adapters/domain.go; case and port are kept. On native routes what follows
+    ``api.`` is the domain.
     """
+    if native and host.lower().startswith("api."):
+        host = host[len("api.") :]
     name, colon, port = host.rpartition(":")
     if not colon or port.endswith("]"):
         name, colon, port = host, "", ""
