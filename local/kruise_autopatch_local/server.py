@@ -12,6 +12,7 @@ import tempfile
 import threading
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from . import agent, environment
 from .app import App
@@ -21,6 +22,9 @@ from .data_plane.gateway import Gateway
 from .data_plane.traffic_tokens import TrafficTokens
 from .doorkeeper import Doorkeeper
 from .options import Options
+from .own.faults import Faults
+from .own.front import Front
+from .own.routes import OwnRoutes
 from .request_log import RequestLog
 from .sandbox import isolation
 from .sandbox.isolation import IsolationError
@@ -77,12 +81,16 @@ def run(options: Options, api_key: str) -> None:
     pods = Pods(directory, kind, nursery, options.warm)
     sandboxes = Sandboxes(directory, pods, options.templates, options.persistent_contents)
     tokens = TrafficTokens(options.token_validity, options.token_leeway, options.token_outage)
-    api = ControlPlane(sandboxes, tokens, ApiKeys(api_key), options.e2b_domain, newer=options.newer)
+    keys = ApiKeys(api_key)
+    api = ControlPlane(sandboxes, tokens, keys, options.e2b_domain, newer=options.newer)
     gateway = Gateway(sandboxes, tokens, options.gateway)
     doorkeeper = Doorkeeper([options.e2b_domain] if options.e2b_domain else [])
-    app = App(sandboxes, api, gateway, doorkeeper)
+    faults = Faults(sandboxes, tokens)
+    app: ASGIApp = App(sandboxes, api, gateway, doorkeeper, faults)
+    if options.request_log:
+        app = RequestLog(app, options.request_log)
     config = uvicorn.Config(
-        RequestLog(app, options.request_log) if options.request_log else app,
+        Front(app, doorkeeper, OwnRoutes(keys, faults)),
         loop="asyncio",
         http="h11",
         lifespan="on",

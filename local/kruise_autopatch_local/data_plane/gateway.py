@@ -26,6 +26,9 @@ UUID, JWT = "uuid", "jwt"
 # Whose token a request has to bring: envd's, on every port; or that of a protected sandbox.
 MODES = (UUID, JWT)
 
+NOT_FOUND = "API Error: healthy sandbox {} not found"
+UNAUTHORIZED = "Unauthorized: invalid or missing access token"
+
 
 class Gateway:
     """Hands requests to the sandbox and the port that they are for."""
@@ -62,7 +65,7 @@ class Gateway:
     def _find(self, there: Destination) -> Sandbox:
         sandbox = self._sandboxes.get(there.sandbox_id)
         if sandbox is None or sandbox.state != "running":
-            raise DataPlaneError(502, f"API Error: healthy sandbox {there.sandbox_id} not found")
+            raise DataPlaneError(502, NOT_FOUND.format(there.sandbox_id))
         return sandbox
 
     def _check(self, sandbox: Sandbox, headers: Headers) -> None:
@@ -71,7 +74,7 @@ class Gateway:
             return
         presented = headers.get(ACCESS_TOKEN, "")
         if not hmac.compare_digest(presented.encode("latin-1"), sandbox.access_token.encode()):
-            raise DataPlaneError(401, "Unauthorized: invalid or missing access token")
+            raise DataPlaneError(401, UNAUTHORIZED)
 
     async def _answer(self, sandbox: Sandbox, there: Destination, request: Request) -> Response:
         target = there.target.encode("latin-1")
