@@ -135,6 +135,11 @@ class LocalManager:
             return 0
         return os.path.getsize(self._log)
 
+    def page_link(self) -> str:
+        """A new link to the page that shows what goes on here; it can be opened once."""
+        link: str = self._control.ask("POST", "links")["url"]
+        return link
+
     def fault(
         self, kind: str, *, seconds: float = 0.0, path: str = "*", times: int | None = None
     ) -> Fault:

@@ -17,7 +17,7 @@ from kruise_autopatch.protocol.headers import ACCESS_TOKEN, TRAFFIC_TOKEN
 from .. import code, envd
 from ..sandbox.pods import Pod
 from ..sandbox.sandboxes import Sandbox, Sandboxes
-from . import proxy
+from . import proxy, transcripts
 from .destinations import Destination
 from .errors import DataPlaneError
 from .traffic_tokens import TrafficTokens
@@ -79,13 +79,16 @@ class Gateway:
     async def _answer(self, sandbox: Sandbox, there: Destination, request: Request) -> Response:
         target = there.target.encode("latin-1")
         if there.port in (envd.PORT, code.PORT) and sandbox.pod is not None:
-            client = self._client(sandbox.pod, there.port)
-            return await proxy.forward(client, "http://sandbox/", target, request, {})
+            client = self.client(sandbox.pod, there.port)
+            path, kind = there.target.partition("?")[0], request.headers.get("content-type", "")
+            tap = transcripts.tap(there.port, path, kind, sandbox.transcript)
+            return await proxy.forward(client, "http://sandbox/", target, request, {}, tap)
         where = proxy.address(there.port)
         extra = proxy.envoys_headers(request, where)
         return await proxy.forward(self._ports, f"http://{where}/", target, request, extra)
 
-    def _client(self, pod: Pod, port: int) -> httpx.AsyncClient:
+    def client(self, pod: Pod, port: int) -> httpx.AsyncClient:
+        """A client of what runs in a sandbox: its envd, or its code interpreter."""
         clients = self._pods.setdefault(pod, {})
         if port not in clients:
             clients[port] = proxy.client(pod.envd_socket if port == envd.PORT else pod.code_socket)

@@ -6,7 +6,8 @@ from starlette.datastructures import Headers
 
 from ..data_plane.destinations import names_a_sandbox
 
-# Nothing that an SDK asks for begins so: all of that is below `/kruise`, if it is not native.
+# Nothing that an SDK asks for begins so: all of that is below `/kruise`, if it is not native. And
+# the page's cookie is for this path alone, so that no sandbox is ever sent it.
 OWN = "/local/"
 _NATIVE_HOST = "api."
 
@@ -17,4 +18,5 @@ def is_native_api(headers: Headers) -> bool:
 
 def is_own(path: str, headers: Headers) -> bool:
     """Whether neither the API nor a port of a sandbox is meant, which may have such paths too."""
-    return path.startswith(OWN) and not is_native_api(headers) and not names_a_sandbox(headers)
+    ours = path == "/" or path.startswith(OWN)
+    return ours and not is_native_api(headers) and not names_a_sandbox(headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Awaitable
 from typing import Callable
@@ -13,17 +14,24 @@ from ..control_plane import api_keys
 from ..control_plane.api_keys import ApiKeys
 from ..endpoints import Endpoints, NoEndpoint
 from .faults import BadFault, Faults
+from .page import PAGES, Page
 from .paths import OWN
+from .visitors import Visitors
 
 
 class OwnRoutes:
-    """Answers the requests to this server's own routes, each of which needs the API key."""
+    """Answers the requests to this server's own routes: the page's, and those with the API key."""
 
-    def __init__(self, keys: ApiKeys, faults: Faults) -> None:
+    def __init__(self, keys: ApiKeys, faults: Faults, visitors: Visitors, page: Page) -> None:
         self._keys = keys
         self._faults = faults
+        self._visitors = visitors
+        self._page = page
 
     async def serve(self, path: str, request: Request) -> Response:
+        with contextlib.suppress(NoEndpoint):
+            show, values = PAGES.find(request.method, path)
+            return await self._page.serve(show, request, values)
         if not self._keys.accepts(request.headers.get(api_keys.HEADER)):
             return _refusal(401, "this needs the API key, in X-API-Key")
         try:
@@ -50,6 +58,9 @@ class OwnRoutes:
             return _refusal(404, f"there is no fault {values['id']}, or it has ended")
         return JSONResponse(fault.shown())
 
+    async def _make_link(self, request: Request, values: dict[str, str]) -> Response:
+        return JSONResponse({"url": self._visitors.new_link()}, 201)
+
 
 def _refusal(status: int, message: str) -> Response:
     return PlainTextResponse(f"{message}\n", status)
@@ -63,5 +74,6 @@ _ENDPOINTS: Endpoints[Handler] = Endpoints(
         f"POST {OWN}faults": _R._begin_fault,
         f"GET {OWN}faults": _R._list_faults,
         f"DELETE {OWN}faults/{{id}}": _R._end_fault,
+        f"POST {OWN}links": _R._make_link,
     }
 )
