@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from google.protobuf import json_format
-from google.protobuf.message import DecodeError
 
 from .. import code, envd
 from ..envd.messages import MESSAGES
@@ -40,10 +39,13 @@ class Entry:
     _length: int = 0
 
     def add(self, stream: str, text: str) -> None:
-        self.parts.append((stream, text[-_LONGEST:]))
-        self._length += len(self.parts[-1][1])
-        while self._length > _LONGEST:
-            self._length -= len(self.parts.popleft()[1])
+        self.parts.append((stream, text))
+        self._length += len(text)
+        while (excess := self._length - _LONGEST) > 0:
+            stream, text = self.parts.popleft()
+            if len(text) > excess:
+                self.parts.appendleft((stream, text[excess:]))
+            self._length -= min(len(text), excess)
 
     def shown(self) -> dict[str, Any]:
         return {"title": self.title, "beganAt": self.began_at, "parts": list(self.parts)}
@@ -85,7 +87,8 @@ class _Listener:
             return
         try:
             self._read(self._form, data)
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, DecodeError):
+        except Exception:
+            # Whatever it is that has been sent: it is not for us to judge, and not to be held up.
             self._form = None
 
     def _read(self, form: _Form, data: bytes) -> None:
