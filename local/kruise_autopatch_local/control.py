@@ -19,7 +19,7 @@ class Control:
         self._url = url
         self._api_key = api_key
         # No proxy lies between; and the certificate, if there is one, is that of this very server.
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         self._opener = urllib.request.build_opener(

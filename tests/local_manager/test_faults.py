@@ -94,13 +94,15 @@ def test_a_sandbox_is_killed_before_it_is_reached(
 ) -> None:
     import e2b
 
+    before = manager.mark()
     with (
         manager.fault("killed-sandbox", path=f"/kruise/{sdk.sandbox_id}/*") as fault,
         pytest.raises(e2b.TimeoutException),
     ):
         sdk.commands.run("echo hello")
-    # Another attempt finds no sandbox.
+    # Another attempt finds no sandbox, as did the first.
     assert fault.met == 1
+    assert {request["status"] for request in manager.requests(since=before)} == {502}
     assert api.get(f"/sandboxes/{sdk.sandbox_id}").status_code == 404
 
 

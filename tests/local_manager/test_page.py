@@ -12,15 +12,18 @@ import httpx
 import pytest
 
 from kruise_autopatch_local import LocalManager
-from support import fresh
+from support import fresh, loopback_tls
 
 from .clients import Sandbox
+
+# What makes a browser of a client.
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 @pytest.fixture
 def browser(manager: LocalManager) -> Iterator[httpx.Client]:
     """A client with the cookie, and with what a browser says of a window."""
-    window = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "none"}
+    window = {**BROWSER, "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "none"}
     with httpx.Client(
         base_url=manager.url, headers=window, trust_env=False, timeout=60, follow_redirects=True
     ) as client:
@@ -41,20 +44,45 @@ def page(browser: httpx.Client) -> httpx.Client:
 DATA = ("state", "sandboxes/x/list", "sandboxes/x/read", "sandboxes/x/output")
 
 
-def test_a_link_is_used_up_by_its_first_use(manager: LocalManager, plain: httpx.Client) -> None:
+def test_a_link_is_used_up_by_its_first_use(manager: LocalManager) -> None:
     link = manager.page_link()
-    # Not by a look at it, nor from another site's page.
-    assert plain.head(link).status_code == 401
-    assert plain.get(link, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
-    assert plain.get(link, headers={"Sec-Fetch-Dest": "iframe"}).status_code == 403
-    first = httpx.get(link, trust_env=False)
-    assert (first.status_code, first.headers["location"]) == (303, "/local/")
-    cookie = first.headers["set-cookie"].lower()
-    assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/local/;"))
-    second = httpx.get(link, trust_env=False)
-    assert second.status_code == 403
-    assert "set-cookie" not in second.headers
-    assert second.text.startswith("This link has been used")
+    with httpx.Client(headers=BROWSER, trust_env=False) as client:
+        # Not by a look at it, nor by another site's page, nor in a frame.
+        assert client.head(link).status_code == 401
+        assert client.get(link, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+        assert client.get(link, headers={"Sec-Fetch-Dest": "iframe"}).status_code == 403
+        first = client.get(link)
+        assert (first.status_code, first.headers["location"]) == (303, "/local/")
+        cookie = first.headers["set-cookie"].lower()
+        assert all(part in cookie for part in ("httponly", "samesite=strict", "path=/local/;"))
+        second = client.get(link)
+        assert second.status_code == 403
+        assert "set-cookie" not in second.headers
+        assert second.text.startswith("This link has been used")
+
+
+def test_a_program_is_told_what_the_real_server_tells_it(
+    manager: LocalManager, plain: httpx.Client
+) -> None:
+    assert plain.get("/").status_code == 500
+    assert plain.get("/", headers=BROWSER).headers["location"] == "/local/"
+    assert plain.get("/?token=", headers=BROWSER).status_code == 403
+
+
+def test_over_https_and_past_a_proxy(
+    certificates: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with LocalManager(**loopback_tls.https(certificates)) as manager:
+        link = manager.page_link()
+        assert link.startswith(f"{manager.url}/?token=")
+        answer = httpx.get(link, headers=BROWSER, trust_env=False, verify=False)
+        assert "; secure" in answer.headers["set-cookie"].lower()
+        with manager.fault("502", path="/kruise/api/teams") as fault:
+            url = f"{manager.url}/kruise/api/teams"
+            assert httpx.get(url, trust_env=False, verify=False).status_code == 502
+        assert fault.met == 1
 
 
 def test_without_the_cookie_there_is_nothing(manager: LocalManager, plain: httpx.Client) -> None:
@@ -62,8 +90,6 @@ def test_without_the_cookie_there_is_nothing(manager: LocalManager, plain: httpx
         answer = plain.get(path)
         assert answer.status_code == 401
         assert manager.api_key not in answer.text
-    assert plain.get("/").headers["location"] == "/local/"
-    assert plain.get("/?token=").status_code == 403
     assert plain.post("/local/links").status_code == 401
 
 
@@ -199,7 +225,7 @@ def test_the_link_is_printed_at_the_start_for_people() -> None:
         lines = [server.stderr.readline() for _ in range(2)]
         (link,) = re.findall(r"to watch, open (\S+)", "".join(lines))
         assert link.startswith(f"{url}/?token=")
-        assert httpx.get(link, trust_env=False).status_code == 303
+        assert httpx.get(link, headers=BROWSER, trust_env=False).status_code == 303
         server.terminate()
         # Nothing of what was printed for programs is another than before.
         rest = server.stdout.read()

@@ -18,5 +18,7 @@ def is_native_api(headers: Headers) -> bool:
 
 def is_own(path: str, headers: Headers) -> bool:
     """Whether neither the API nor a port of a sandbox is meant, which may have such paths too."""
-    ours = path == "/" or path.startswith(OWN)
+    # A program that asks for the root is told what the real server tells it.
+    by_a_browser = "text/html" in headers.get("accept", "")
+    ours = path.startswith(OWN) or (path == "/" and by_a_browser)
     return ours and not is_native_api(headers) and not names_a_sandbox(headers)
