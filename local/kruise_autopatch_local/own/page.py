@@ -152,8 +152,6 @@ class Page:
         )
         if isinstance(reply, Response):
             return reply
-        if reply.status_code == 416:  # It is empty.
-            return JSONResponse({"text": ""})
         text = reply.content[:_MOST_OF_A_FILE].decode("utf-8", "replace")
         if not reply.is_success:
             return JSONResponse({"error": text.strip()})
