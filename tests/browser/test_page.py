@@ -119,6 +119,7 @@ def test_without_the_cookie_nothing_is_shown(
     with chromium.open(f"{manager.url}/{path}") as tab:
         tab.wait_for(f"{TEXT} !== ''")
         text = tab.value("document.documentElement.outerHTML")
+        assert "page-key" not in text
         assert manager.api_key not in text
         assert sandbox_id not in text
 
