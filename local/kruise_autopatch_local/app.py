@@ -9,9 +9,11 @@ that the SDKs' headers or the host name.
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kruise_autopatch.protocol import API_PATH, PREFIX
 
@@ -20,21 +22,27 @@ from .data_plane import destinations
 from .data_plane.errors import DataPlaneError
 from .data_plane.gateway import Gateway, refuse
 from .doorkeeper import Doorkeeper
+from .own.faults import Asked, Faults
+from .own.paths import is_native_api
 from .sandbox.sandboxes import Sandboxes
-
-_NATIVE_HOST = "api."
 
 
 class App:
     """The local sandbox-manager."""
 
     def __init__(
-        self, sandboxes: Sandboxes, api: ControlPlane, gateway: Gateway, doorkeeper: Doorkeeper
+        self,
+        sandboxes: Sandboxes,
+        api: ControlPlane,
+        gateway: Gateway,
+        doorkeeper: Doorkeeper,
+        faults: Faults,
     ) -> None:
         self._sandboxes = sandboxes
         self._api = api
         self._gateway = gateway
         self._doorkeeper = doorkeeper
+        self._faults = faults
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -53,16 +61,24 @@ class App:
         private = path.startswith(API_PATH)
         below = path.startswith(PREFIX)
         # There the API is meant even if the headers name a sandbox, as those of old SDKs do.
-        if private or (headers.get("host", "").lower().startswith(_NATIVE_HOST) and not below):
-            if scope["type"] == "websocket":
-                raise DataPlaneError(404, "404 page not found\n")
+        if private or (is_native_api(headers) and not below):
             rest = path[len(API_PATH) :] if private else path
-            response = await self._api.serve(rest, Request(scope, receive), private)
-            await response(scope, receive, send)
+            answer: ASGIApp = partial(self._answer_api, rest, private)
+            await self._faults.serve(Asked(path, headers, None), answer, scope, receive, send)
             return
         scheme = "https" if scope["scheme"] in ("https", "wss") else "http"
         there = destinations.find(scheme, f"{path}?{query}" if query else path, headers)
-        await self._gateway.serve(there, scope, receive, send)
+        answer = partial(self._gateway.serve, there)
+        asked = Asked(path, headers, there.sandbox_id)
+        await self._faults.serve(asked, answer, scope, receive, send)
+
+    async def _answer_api(
+        self, path: str, private: bool, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if scope["type"] == "websocket":
+            raise DataPlaneError(404, "404 page not found\n")
+        response = await self._api.serve(path, Request(scope, receive), private)
+        await response(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         assert (await receive())["type"] == "lifespan.startup"

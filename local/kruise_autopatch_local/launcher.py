@@ -21,6 +21,7 @@ from typing import Any
 import kruise_autopatch
 
 from . import environment
+from .control import Control, Fault
 from .options import Options
 
 _START_TIMEOUT = 60
@@ -105,6 +106,7 @@ class LocalManager:
             self.close()
             raise
         self.domain = self.url.partition("://")[2]
+        self._control = Control(self.url, self.api_key)
 
     def environment(self) -> dict[str, str]:
         """The variables that lead an SDK, patched by kruise-autopatch, to this server."""
@@ -132,6 +134,23 @@ class LocalManager:
         if self._log is None or not os.path.exists(self._log):
             return 0
         return os.path.getsize(self._log)
+
+    def page_link(self) -> str:
+        """A new link to the page that shows what goes on here; it can be opened once."""
+        link: str = self._control.ask("POST", "links")["url"]
+        return link
+
+    def fault(
+        self, kind: str, *, seconds: float = 0.0, path: str = "*", times: int | None = None
+    ) -> Fault:
+        """For tests: within a `with` block, let something go wrong, as it may on a cluster.
+
+        `kind` is one of those in docs/local-manager.md. It meets the requests whose path matches
+        the pattern `path`, all of them or so many `times`; the result's `met` counts them.
+        """
+        return Fault(
+            self._control, {"kind": kind, "seconds": seconds, "path": path, "times": times}
+        )
 
     def refuse_tokens(self, status: int, retry_after: int | None = None) -> None:
         """For tests: answer this to whoever asks for a traffic token, until `issue_tokens`."""

@@ -16,6 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from . import LocalManager
+    from .control import Fault
 
 
 class LocalServer:
@@ -38,6 +39,12 @@ class LocalServer:
     def requests(self) -> list[dict[str, Any]]:
         """The requests that the server has begun to answer since the test began."""
         return self._manager.requests(since=self._start)
+
+    def fault(
+        self, kind: str, *, seconds: float = 0.0, path: str = "*", times: int | None = None
+    ) -> Fault:
+        """Within a `with` block, let something go wrong: see `LocalManager.fault`."""
+        return self._manager.fault(kind, seconds=seconds, path=path, times=times)
 
 
 @pytest.fixture(scope="session")

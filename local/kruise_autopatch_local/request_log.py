@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, TextIO
+import time
+from collections import deque
+from typing import Any, NamedTuple, TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,17 +24,35 @@ SECRET_HEADERS = frozenset(
 )
 
 
+# So many are kept for the page.
+_RECENT = 500
+
+
+class Logged(NamedTuple):
+    """A line, its number, and when it was written."""
+
+    number: int
+    at: float
+    line: dict[str, Any]
+
+
 class RequestLog:
-    """Wraps an ASGI application and appends a line to a file for each of its requests.
+    """Wraps an ASGI application and keeps a line for each request, in a file if one is named.
 
     The line is written before the reply begins, so that whoever has a reply finds its line.
     """
 
-    def __init__(self, app: ASGIApp, path: str) -> None:
+    def __init__(self, app: ASGIApp, path: str | None) -> None:
         self._app = app
-        # The ids of sandboxes are in it, and whoever knows one can run code in it.
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._file: TextIO = os.fdopen(descriptor, "a", encoding="utf-8")
+        self._recent: deque[Logged] = deque(maxlen=_RECENT)
+        self._count = 0
+        self._file: TextIO | None = None
+        if path is not None:
+            self._file = _opened(path)
+
+    def recent(self, after: int) -> list[Logged]:
+        """The last ones, without those up to a number."""
+        return [logged for logged in self._recent if logged.number > after]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -70,8 +90,17 @@ class RequestLog:
                 for name, value in headers.items()
             },
         }
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        self._count += 1
+        self._recent.append(Logged(self._count, time.time(), line))
+        if self._file is not None:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+
+
+def _opened(path: str) -> TextIO:
+    # The ids of sandboxes are in it, and whoever knows one can run code in it.
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.fdopen(descriptor, "a", encoding="utf-8")
 
 
 def _status(message: Message) -> int:

@@ -21,6 +21,11 @@ from .data_plane.gateway import Gateway
 from .data_plane.traffic_tokens import TrafficTokens
 from .doorkeeper import Doorkeeper
 from .options import Options
+from .own.faults import Faults
+from .own.front import Front
+from .own.page import Page
+from .own.routes import OwnRoutes
+from .own.visitors import Visitors
 from .request_log import RequestLog
 from .sandbox import isolation
 from .sandbox.isolation import IsolationError
@@ -35,14 +40,19 @@ class Server(uvicorn.Server):
     In the other order, a stream of a command that never ends would hold up the end.
     """
 
-    def __init__(self, config: uvicorn.Config, sandboxes: Sandboxes, greeting: list[str]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, sandboxes: Sandboxes, greeting: list[str], link: str
+    ) -> None:
         super().__init__(config)
         self._sandboxes = sandboxes
         self._greeting = greeting
+        self._link = link
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            # For people: what is read by programs stands on standard output.
+            print(f"kruise-autopatch-local: to watch, open {self._link}", file=sys.stderr)
             print("\n".join(self._greeting), flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -72,17 +82,20 @@ def run(options: Options, api_key: str) -> None:
     except (IsolationError, OSError) as error:
         isolation.remove(directory)
         raise SystemExit(f"error: {error}") from error
-    # For people: what is read by programs stands on standard output.
     print(f"kruise-autopatch-local: {kind.described()}", file=sys.stderr, flush=True)
     pods = Pods(directory, kind, nursery, options.warm)
     sandboxes = Sandboxes(directory, pods, options.templates, options.persistent_contents)
     tokens = TrafficTokens(options.token_validity, options.token_leeway, options.token_outage)
-    api = ControlPlane(sandboxes, tokens, ApiKeys(api_key), options.e2b_domain, newer=options.newer)
+    keys = ApiKeys(api_key)
+    api = ControlPlane(sandboxes, tokens, keys, options.e2b_domain, newer=options.newer)
     gateway = Gateway(sandboxes, tokens, options.gateway)
     doorkeeper = Doorkeeper([options.e2b_domain] if options.e2b_domain else [])
-    app = App(sandboxes, api, gateway, doorkeeper)
+    faults = Faults(sandboxes, tokens)
+    log = RequestLog(App(sandboxes, api, gateway, doorkeeper, faults), options.request_log)
+    visitors = Visitors(url)
+    page = Page(url, variables, visitors, sandboxes, gateway, log)
     config = uvicorn.Config(
-        RequestLog(app, options.request_log) if options.request_log else app,
+        Front(log, doorkeeper, OwnRoutes(keys, faults, visitors, page)),
         loop="asyncio",
         http="h11",
         lifespan="on",
@@ -103,7 +116,7 @@ def run(options: Options, api_key: str) -> None:
     except OSError as error:  # ssl.SSLError is one.
         isolation.remove(directory)
         raise SystemExit(f"error: cannot use the certificate or its key: {error}") from error
-    server = Server(config, sandboxes, greeting)
+    server = Server(config, sandboxes, greeting, visitors.new_link())
     if options.exit_with_stdin:
         threading.Thread(target=_stop_with_stdin, args=(server,), daemon=True).start()
     try:

@@ -1,1 +1,1 @@
-"""The desktop's stream in a real browser: noVNC in headless Chromium, through the prefix."""
+"""In a real browser, headless Chromium: noVNC through the prefix, and the local manager's page."""

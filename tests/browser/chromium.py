@@ -51,15 +51,15 @@ def installed() -> str | None:
 
 
 @contextlib.contextmanager
-def running(program: str) -> Iterator[Chromium]:
-    """A browser with a new profile."""
+def running(program: str, *options: str) -> Iterator[Chromium]:
+    """A browser with a new profile; of an option that is given twice, the last one counts."""
     with (
         tempfile.TemporaryDirectory(
             prefix="kruise-chromium-", ignore_cleanup_errors=True
         ) as profile,
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
-            [program, *_OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+            [program, *_OPTIONS, *options, f"--user-data-dir={profile}", "about:blank"],
             stdout=errors,
             stderr=errors,
         ) as process,

@@ -62,7 +62,11 @@ def test_errors_and_dead_kernels(sandbox: Sandbox) -> None:
     assert (error["type"], error["name"]) == ("error", "ZeroDivisionError")
     assert "division by zero" in error["value"]
     assert "ZeroDivisionError" in error["traceback"]
+    # As if the kernel had no time to send what it says first: it is counted all the same, once.
+    sandbox.run_code("get_ipython().kernel._publish_execute_input = lambda *a, **k: None")
     died = sandbox.run_code("import os; os._exit(1)")
+    (counted,) = [line for line in died if line["type"] == "number_of_executions"]
+    assert counted["execution_count"] == 3
     assert died[-2]["name"] == "ContextRestarting"
     again = sandbox.run_code("1 + 1")
     assert (again[0]["execution_count"], again[1]["text"]) == (1, "2")

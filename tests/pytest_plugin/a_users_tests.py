@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2b import AsyncSandbox, ConnectionConfig, Sandbox
+from e2b import AsyncSandbox, AuthenticationException, ConnectionConfig, Sandbox
 
 from kruise_autopatch import patch_e2b, status
 
@@ -70,6 +70,14 @@ def test_only_the_requests_of_this_test_are_shown(kruise_autopatch: Any) -> None
     assert Sandbox.kill("no-such-sandbox") is False
     (request,) = kruise_autopatch.requests()
     assert request["method"] == "DELETE"
+
+
+def test_something_goes_wrong(kruise_autopatch: Any) -> None:
+    with kruise_autopatch.fault("401") as fault, pytest.raises(AuthenticationException):
+        Sandbox.create()
+    assert fault.met == 1
+    # Asking for it is no request of the test's.
+    assert [request["status"] for request in kruise_autopatch.requests()] == [401]
 
 
 def test_a_program_inherits_the_variables(kruise_autopatch: Any) -> None:

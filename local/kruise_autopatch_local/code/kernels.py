@@ -82,6 +82,8 @@ class Context:
         self._lock = asyncio.Lock()
         self._manager: Any = None
         self._client: Any = None
+        # So many has the kernel begun.
+        self._executions = 0
         self._given_up = False
         self._removed = False
 
@@ -99,6 +101,7 @@ class Context:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        self._executions = 0
         self._client = self._manager.client()
         self._client.start_channels()
         await self._client.wait_for_ready(timeout=_START_TIMEOUT)
@@ -160,9 +163,12 @@ class Context:
             if env and self.language == PYTHON:
                 await self._run_silently(f"__import__('_kruise_local').use({env!r})")
             finished = False
+            number = self._executions + 1
             try:
                 async with closing(self._run(code, silent=False)) as messages:
                     async for message in messages:
+                        if message is not None and message["msg_type"] == "execute_input":
+                            self._executions = message["content"]["execution_count"]
                         line = {"type": "keepalive"} if message is None else _line(message)
                         if line is not None:
                             yield line
@@ -170,6 +176,9 @@ class Context:
             except _KernelDied:
                 finished = True
                 env = {}
+                if self._executions < number:
+                    # The kernel has said so, as its first word, but had no time to send it.
+                    yield _numbered(number)
                 await self._stop()
                 yield _RESTARTED
             finally:
@@ -305,8 +314,12 @@ def _line(message: dict[str, Any]) -> Line | None:
             "traceback": "".join(content["traceback"]),
         }
     if kind == "execute_input":
-        return {"type": "number_of_executions", "execution_count": content["execution_count"]}
+        return _numbered(content["execution_count"])
     return None
+
+
+def _numbered(number: int) -> Line:
+    return {"type": "number_of_executions", "execution_count": number}
 
 
 def _time(message: dict[str, Any]) -> str:

@@ -52,6 +52,12 @@ def find(scheme: str, target: str, headers: Headers) -> Destination:
     return Destination(named[2], _port(named[1], unmapped), target)
 
 
+def names_a_sandbox(headers: Headers) -> bool:
+    """Whether a request outside of `/kruise/` is for a sandbox all the same."""
+    by_headers = headers.get("e2b-sandbox-id") and headers.get("e2b-sandbox-port")
+    return bool(by_headers) or _SANDBOX_HOST.match(headers.get("host", "")) is not None
+
+
 def _by_path(target: str, unmapped: Unmapped) -> Destination:
     if not target.startswith(f"{PREFIX}/"):
         raise unmapped

@@ -17,7 +17,7 @@ from kruise_autopatch.protocol.headers import ACCESS_TOKEN, TRAFFIC_TOKEN
 from .. import code, envd
 from ..sandbox.pods import Pod
 from ..sandbox.sandboxes import Sandbox, Sandboxes
-from . import proxy
+from . import proxy, transcripts
 from .destinations import Destination
 from .errors import DataPlaneError
 from .traffic_tokens import TrafficTokens
@@ -25,6 +25,9 @@ from .traffic_tokens import TrafficTokens
 UUID, JWT = "uuid", "jwt"
 # Whose token a request has to bring: envd's, on every port; or that of a protected sandbox.
 MODES = (UUID, JWT)
+
+NOT_FOUND = "API Error: healthy sandbox {} not found"
+UNAUTHORIZED = "Unauthorized: invalid or missing access token"
 
 
 class Gateway:
@@ -62,7 +65,7 @@ class Gateway:
     def _find(self, there: Destination) -> Sandbox:
         sandbox = self._sandboxes.get(there.sandbox_id)
         if sandbox is None or sandbox.state != "running":
-            raise DataPlaneError(502, f"API Error: healthy sandbox {there.sandbox_id} not found")
+            raise DataPlaneError(502, NOT_FOUND.format(there.sandbox_id))
         return sandbox
 
     def _check(self, sandbox: Sandbox, headers: Headers) -> None:
@@ -71,18 +74,21 @@ class Gateway:
             return
         presented = headers.get(ACCESS_TOKEN, "")
         if not hmac.compare_digest(presented.encode("latin-1"), sandbox.access_token.encode()):
-            raise DataPlaneError(401, "Unauthorized: invalid or missing access token")
+            raise DataPlaneError(401, UNAUTHORIZED)
 
     async def _answer(self, sandbox: Sandbox, there: Destination, request: Request) -> Response:
         target = there.target.encode("latin-1")
         if there.port in (envd.PORT, code.PORT) and sandbox.pod is not None:
-            client = self._client(sandbox.pod, there.port)
-            return await proxy.forward(client, "http://sandbox/", target, request, {})
+            client = self.client(sandbox.pod, there.port)
+            path, kind = there.target.partition("?")[0], request.headers.get("content-type", "")
+            tap = transcripts.tap(there.port, path, kind, sandbox.transcript)
+            return await proxy.forward(client, "http://sandbox/", target, request, {}, tap)
         where = proxy.address(there.port)
         extra = proxy.envoys_headers(request, where)
         return await proxy.forward(self._ports, f"http://{where}/", target, request, extra)
 
-    def _client(self, pod: Pod, port: int) -> httpx.AsyncClient:
+    def client(self, pod: Pod, port: int) -> httpx.AsyncClient:
+        """A client of what runs in a sandbox: its envd, or its code interpreter."""
         clients = self._pods.setdefault(pod, {})
         if port not in clients:
             clients[port] = proxy.client(pod.envd_socket if port == envd.PORT else pod.code_socket)

@@ -29,6 +29,7 @@ from websockets.typing import Subprotocol
 
 from ..streaming import Broken, CancellingStream
 from .errors import DataPlaneError
+from .transcripts import Tap
 
 # Headers of one connection (RFC 9110, section 7.6.1), which a proxy must not hand on.
 _CONNECTION = {
@@ -42,6 +43,9 @@ _CONNECTION = {
     b"transfer-encoding",
     b"upgrade",
 }
+# Of a reply: there is another server; and with the other a page of a sandbox could have a service
+# worker see all that the browser asks of this address, for other sandboxes and for our own page.
+_KEPT_BACK = {b"server", b"service-worker-allowed"}
 _HANDSHAKE = {
     b"host",
     b"sec-websocket-key",
@@ -101,6 +105,7 @@ async def forward(
     target: bytes,
     request: Request,
     added: Mapping[str, str],
+    tap: Tap | None = None,
 ) -> Response:
     """Send a request on, with the path and query exactly as they came."""
     headers = [(name, value) for name, value in request.headers.raw if name not in _CONNECTION]
@@ -109,7 +114,7 @@ async def forward(
         request.method,
         url,
         headers=headers,
-        content=request.stream() if _has_body(request) else None,
+        content=_body(request, tap) if _has_body(request) else None,
         # httpx would normalise the path; httpcore sends this as it is.
         extensions={"target": target},
     )
@@ -121,11 +126,11 @@ async def forward(
     except httpx.HTTPError:
         raise DataPlaneError(503, _NOBODY) from None
 
-    response = CancellingStream(_chunks(incoming), incoming.status_code)
+    response = CancellingStream(_chunks(incoming, tap), incoming.status_code)
     response.raw_headers = [
         (name.lower(), value)
         for name, value in incoming.headers.raw
-        if name.lower() not in _CONNECTION and name.lower() != b"server"
+        if name.lower() not in _CONNECTION | _KEPT_BACK
     ]
     milliseconds = int((time.monotonic() - began) * 1000)
     response.raw_headers += [
@@ -135,9 +140,18 @@ async def forward(
     return response
 
 
-async def _chunks(incoming: httpx.Response) -> AsyncGenerator[bytes, None]:
+async def _body(request: Request, tap: Tap | None) -> AsyncGenerator[bytes, None]:
+    async for chunk in request.stream():
+        if tap is not None:
+            tap.sent(chunk)
+        yield chunk
+
+
+async def _chunks(incoming: httpx.Response, tap: Tap | None) -> AsyncGenerator[bytes, None]:
     try:
         async for chunk in incoming.aiter_raw():
+            if tap is not None:
+                tap.received(chunk)
             yield chunk
     except httpx.HTTPError:
         # It ended amid its reply, as a sandbox does that is killed: so does ours.

@@ -12,7 +12,7 @@ import os
 import time
 import uuid
 from datetime import datetime, timezone
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -26,6 +26,8 @@ from ..sandbox.sandboxes import Sandbox
 from .errors import DataPlaneError
 
 _ALGORITHM = "ES256"
+
+EXPIRED = f"expired {TRAFFIC_TOKEN}"
 
 
 class Issued(NamedTuple):
@@ -85,14 +87,24 @@ class TrafficTokens:
         presented = headers.get(TRAFFIC_TOKEN)
         if not presented:
             raise DataPlaneError(403, f"missing {TRAFFIC_TOKEN}")
-        try:
-            claims = jwt.decode(presented, self._key, algorithms=[_ALGORITHM]).claims
-        except (JoseError, ValueError):
-            raise DataPlaneError(403, f"invalid {TRAFFIC_TOKEN}") from None
+        claims = self._claims(presented)
+        if claims is None:
+            raise DataPlaneError(403, f"invalid {TRAFFIC_TOKEN}")
         if claims.get("exp", 0.0) + self._leeway <= time.time():
-            raise DataPlaneError(403, f"expired {TRAFFIC_TOKEN}")
+            raise DataPlaneError(403, EXPIRED)
         if claims.get("sandbox") != {"sandboxId": sandbox.id, "sandboxUid": sandbox.uid}:
             raise DataPlaneError(403, f"{TRAFFIC_TOKEN} is for another sandbox")
+
+    def issued_at(self, presented: str) -> float | None:
+        """When a token was issued, if it is one of ours."""
+        claims = self._claims(presented)
+        return None if claims is None else claims["iat"]
+
+    def _claims(self, presented: str) -> dict[str, Any] | None:
+        try:
+            return jwt.decode(presented, self._key, algorithms=[_ALGORITHM]).claims
+        except (JoseError, ValueError):
+            return None
 
     def _check_outage(self) -> None:
         if self._outage is None or not os.path.exists(self._outage):

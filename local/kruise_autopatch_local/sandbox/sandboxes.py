@@ -7,6 +7,7 @@ import secrets
 import time
 import traceback
 import uuid
+from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ _RANDOM = 13
 # A paused sandbox's end: about a hundred years from now.
 _FOREVER = 100 * 365 * 24 * 3600.0
 _CLOSING_AT_ONCE = 16
+_TRANSCRIPT = 50
 
 
 @dataclass
@@ -51,6 +53,8 @@ class Sandbox:
     uid: str = field(default_factory=lambda: str(uuid.uuid4()))
     state: str = "running"
     pod: Pod | None = None
+    # What its commands and its code have said, for whoever watches.
+    transcript: deque[Any] = field(default_factory=lambda: deque(maxlen=_TRANSCRIPT))
 
     def __post_init__(self) -> None:
         # Pausing, resuming and ending happen one after the other.
