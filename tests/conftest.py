@@ -30,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         # Each worker of pytest-xdist counts its own tests' attempts to leave loopback.
         loopback.isolate()
+    isolation = os.environ.get("KRUISE_TEST_ISOLATION")
+    if isolation is not None:
+        # Of every server that does not ask for another: `tox -e coverage`.
+        from kruise_autopatch_local import LocalManager
+
+        (LocalManager.__init__.__kwdefaults__ or {})["isolation"] = isolation
     installed = Path(kruise_autopatch.__file__).resolve()
     if CHECKOUT in installed.parents and "site-packages" not in installed.parts:
         raise pytest.UsageError(

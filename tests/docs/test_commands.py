@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from docs import commands
+from docs import commands, tox_environments
 from support.checkout import CHECKOUT
 
 # docs/from-nothing.md has tests of its own, which run its commands: deploy/test_from_nothing.py.
@@ -48,6 +49,19 @@ def test_every_command_is_one_that_its_program_takes(block: str) -> None:
     checked = [command for line in lines for command in commands.commands_of(strip(line))]
     assert checked
     assert [problem for problem in map(commands.problem, checked) if problem] == []
+
+
+def test_the_table_of_environments_is_that_of_tox() -> None:
+    page = (CHECKOUT / "CONTRIBUTING.md").read_text("utf-8")
+    (table,) = re.findall(r"^\| `python -m tox -e` \|.*\n((?:\|.*\n)+)", page, re.MULTILINE)
+    named = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines())))
+    assert named - tox_environments.named() == set()
+    # Of the Pythons, it names the first and the last.
+    assert {name for name in tox_environments.listed() if name not in named} == {
+        "py310",
+        "py311",
+        "py312",
+    }
 
 
 def strip(line: str) -> str:
