@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import kruise_autopatch_local
@@ -54,6 +55,29 @@ def create(environment: Environment, wheel: Path, interpreter: str, directory: P
     python = directory / "bin" / "python"
     _uv("pip", "install", "--python", str(python), str(wheel), *environment.requirements)
     return python
+
+
+def create_with(
+    requirements: Sequence[str], whatever_others_say: Sequence[str], wheel: Path, directory: Path
+) -> Path:
+    """The same with this Python and any requirements; returns the environment's interpreter.
+
+    :param whatever_others_say: those that are taken in spite of what other packages require
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    _uv("venv", "--python", sys.executable, str(directory))
+    python = directory / "bin" / "python"
+    overrides = directory / "overrides.txt"
+    overrides.write_text("".join(f"{_by_name(text)}\n" for text in whatever_others_say))
+    options = ["--python", str(python), "--overrides", str(overrides)]
+    _uv("pip", "install", *options, str(wheel), *map(_by_name, requirements))
+    return python
+
+
+def _by_name(requirement: str) -> str:
+    """A path as a requirement of e2b; anything else as it is."""
+    path = Path(requirement)
+    return f"e2b @ {path.resolve().as_uri()}" if path.exists() else requirement
 
 
 def packages(python: Path) -> list[str]:

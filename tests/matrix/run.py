@@ -131,7 +131,7 @@ def _report(
     try:
         python = environments.create(environment, wheel, interpreter, directory)
         packages = environments.packages(python)
-        report = _probe(python, directory / "report.json")
+        report = probe(python, directory / "report.json")
     except environments.BuildError as error:
         return {"problem": str(error)}, time.monotonic() - began
     finally:
@@ -144,11 +144,12 @@ def _report(
     return report, time.monotonic() - began
 
 
-def _probe(python: Path, result: Path) -> dict[str, Any]:
-    probe = [sys.executable, "-m", "matrix.probe", str(python), str(result)]
+def probe(python: Path, result: Path) -> dict[str, Any]:
+    """What happens with the SDK of an interpreter; see :mod:`matrix.probe`."""
+    command = [sys.executable, "-m", "matrix.probe", str(python), str(result)]
     try:
         done = subprocess.run(
-            [sys.executable, str(TESTS / "support" / "loopback.py"), *probe],
+            [sys.executable, str(TESTS / "support" / "loopback.py"), *command],
             cwd=TESTS,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
