@@ -220,5 +220,5 @@ _CHECKS: dict[str, Check] = {
     "export": _unknown_variables,
     **{program: _cluster(program) for program in _VERBS},
     # With nothing of ours to be wrong.
-    **dict.fromkeys((".", "cat", "cd", "echo", "pre-commit", "sha256sum"), _fine),
+    **dict.fromkeys((".", "cat", "cd", "curl", "echo", "pre-commit", "sha256sum"), _fine),
 }

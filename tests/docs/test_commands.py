@@ -88,7 +88,7 @@ def strip(line: str) -> str:
         ("kubectl apply -k deploy/admission/v0", "no such files"),
         ("cd tests && pytest -n 2 unit/test_nothing.py", "no such files"),
         ("python benchmarks/nothing.py", "no such files"),
-        ("curl https://example.com", "nobody checks"),
+        ("wget https://example.com", "nobody checks"),
     ],
 )
 def test_a_wrong_command_is_seen(line: str, reason: str) -> None:

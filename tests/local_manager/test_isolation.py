@@ -129,8 +129,8 @@ def test_what_a_pause_keeps(
 def test_without_namespaces_one_line_says_so(client: httpx.Client) -> None:
     with LocalManager(isolation="none") as manager:
         errors = os.pread(manager._errors.fileno(), 10_000, 0).decode()
-        assert errors.startswith("kruise-autopatch-local: not isolated (--isolation none): ")
-        assert errors.count("\n") == 1
+        (said,) = [line for line in errors.splitlines() if "isolat" in line]
+        assert said.startswith("kruise-autopatch-local: not isolated (--isolation none): ")
         sandbox = make(manager, client)
         home = sandbox.run("pwd").strip()
         assert sandbox.read("~").json()["message"] == f"path '{home}' is a directory"

@@ -8,11 +8,9 @@ encoded. What only looks like a secret is taken out too.
 from __future__ import annotations
 
 import base64
-import json
 import re
-from collections import defaultdict
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from html.entities import html5
 from urllib.parse import unquote
 
@@ -45,13 +43,16 @@ _PATTERNS = (
 )
 
 
-# The names of a character in HTML, without what is around them.
-_ENTITIES: dict[str, list[str]] = defaultdict(list)
-for _name, _character in html5.items():
-    _ENTITIES[_character].append(_name.rstrip(";"))
-
-# What may stand between two characters of a secret in a page that marks a part of it.
-_TAGS = "(?:<[^<>]{0,200}>)*"
+# How characters are written in URLs, JSON, HTML and Python's messages. No two writers escape the
+# same ones: Go's JSON has ``\u0026`` for ``&``, many a page ``&#39;`` for an apostrophe and the
+# rest as it is. What was escaped twice is found, too.
+_ESCAPED = (
+    r"(?P<percent>(?:%(?:25)*[0-9a-f]{2})+)"
+    r"|\\+u(?P<unicode>[0-9a-f]{4})|\\+u\{(?P<braced>[0-9a-f]{1,6})\}|\\+x(?P<hex>[0-9a-f]{2})"
+    r"|&(?:amp;)*(?:\#0*(?P<number>\d{1,7})|\#x0*(?P<hexnumber>[0-9a-f]{1,6})|(?P<name>\w+));?"
+)
+_WITH_TAGS = re.compile(_ESCAPED, re.IGNORECASE)
+_WITHOUT_TAGS = re.compile(rf"{_ESCAPED}|(?P<tag><[^<>]{{0,200}}>)", re.IGNORECASE)
 
 
 class Censor:
@@ -62,19 +63,34 @@ class Censor:
         for secret, placeholder in _secrets(environment):
             for form in _forms(secret):
                 placeholders.setdefault(form, placeholder)
-        # The longest first: one may contain another. A host's name comes back in lower case.
-        self._known = [
-            (re.compile(_TAGS.join(map(_spelled, form)), re.IGNORECASE), placeholders[form])
-            for form in sorted(placeholders, key=len, reverse=True)
-        ]
+        self._known = list(placeholders.items())
 
     def hide(self, text: str) -> str:
         """``text`` with a placeholder for each secret; to be called before it is shortened."""
-        for known, placeholder in self._known:
-            text = known.sub(placeholder, text)
+        shown, position = [], 0
+        for start, end, placeholder in sorted(self._found(text), key=lambda f: (f[0], -f[1])):
+            if start >= position:
+                shown += [text[position:start], placeholder]
+            # What overlaps is the same secret, or goes with it.
+            position = max(position, end)
+        text = "".join([*shown, text[position:]])
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
         return text
+
+    def _found(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Where a secret begins and ends, and what to show instead."""
+        # A tag may stand in the middle of a secret, or a secret look like one.
+        for escaped in (_WITH_TAGS, _WITHOUT_TAGS):
+            letters, places = _read(text, escaped)
+            for form, placeholder in self._known:
+                # What is in it may look escaped, and be escaped again or not.
+                for secret in {_read(form, escaped)[0], _plain(form)}:
+                    at = letters.find(secret) if len(secret) >= _SHORTEST else -1
+                    while at >= 0:
+                        end = at + len(secret)
+                        yield places[at][0], places[end - 1][1], placeholder
+                        at = letters.find(secret, end)
 
     def __call__(self, text: str) -> str:
         """The same in one line, without what would disturb a terminal."""
@@ -125,28 +141,46 @@ def _forms(secret: str) -> Iterator[str]:
         yield encode(raw).decode().rstrip("=")
 
 
-@cache
-def _spelled(character: str) -> str:
-    """A pattern for a character, in either case, in a URL, JSON, HTML and Python's messages."""
-    cases = {character, character.lower(), character.upper()}
-    # A letter whose other case is two letters is met in its own only.
-    spellings = [each for case in cases if len(case) == 1 for each in _spellings(case)]
-    return f"(?:{'|'.join(spellings)})"
+def _read(text: str, escapes: re.Pattern[str]) -> tuple[str, list[tuple[int, int]]]:
+    """What a text says, in lower case, and where in it each character stands.
 
-
-def _spellings(character: str) -> Iterator[str]:
-    """Each for itself, since no two writers escape the same characters.
-
-    Go's JSON has ``\\u0026`` for ``&``, many a page ``&#39;`` for an apostrophe and the rest as it
-    is. What was escaped twice is found, too.
+    Without backslashes, of which there is no telling whether they are meant.
     """
-    code = ord(character)
-    yield re.escape(character)
-    if character == " ":
-        yield r"\+"
-    yield "".join(f"%(?:25)*{b:02x}" for b in character.encode("utf-8", "surrogateescape"))
-    yield rf"\\+(?:u\{{?0*{code:x}\}}?|x{code:02x}|{re.escape(character)})"
-    references = [rf"\#0*{code}", rf"\#x0*{code:x}", *_ENTITIES[character]]
-    yield rf"&(?:amp;)*(?:{'|'.join(references)});?"
-    for escape in {repr(character)[1:-1], json.dumps(character)[1:-1]} - {character}:
-        yield re.escape(escape).replace(r"\\", r"\\+")
+    letters: list[str] = []
+    places: list[tuple[int, int]] = []
+    position = 0
+    for escaped in [*escapes.finditer(text), None]:
+        end = escaped.start() if escaped is not None else len(text)
+        said = [(text[index], (index, index + 1)) for index in range(position, end)]
+        if escaped is not None:
+            position = escaped.end()
+            said += [(letter, escaped.span()) for letter in _meant(escaped)]
+        for letter, place in said:
+            if letter != "\\":
+                letters.append(_lower(letter))
+                places.append(place)
+    return "".join(letters), places
+
+
+def _plain(text: str) -> str:
+    return "".join(_lower(letter) for letter in text if letter != "\\")
+
+
+def _meant(escaped: re.Match[str]) -> str:
+    kind = str(escaped.lastgroup)
+    text = escaped[kind]
+    if kind == "percent":
+        digits = re.findall("%(?:25)*([0-9a-f]{2})", text, re.IGNORECASE)
+        return bytes.fromhex("".join(digits)).decode("utf-8", "surrogateescape")
+    if kind == "name":
+        return html5.get(f"{text};") or f"&{text}{';' if escaped[0].endswith(';') else ''}"
+    if kind == "tag":
+        return ""
+    code = int(text, 10 if kind == "number" else 16)
+    return chr(code) if code <= sys.maxunicode else escaped[0]
+
+
+def _lower(letter: str) -> str:
+    """A host's name comes back in lower case. A letter remains a letter."""
+    lower = letter.lower()
+    return lower if len(lower) == 1 else letter
