@@ -12,9 +12,10 @@ from .users import User, Users
 from .watching import Watchers
 
 # What of the server's environment a sandbox is to have: how to find programs, packages and the
-# way out of the machine. A pod has nothing of the machine that somebody works at either.
-_INHERITED = frozenset({"PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH"})
-_INHERITED_PREFIXES = ("LC_", "PIP_", "UV_", "NPM_CONFIG_", "SSL_CERT_", "DYLD_")
+# way out of the machine. A pod has nothing of the machine that somebody works at either, nor a
+# language.
+_INHERITED = frozenset({"PATH", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH"})
+_INHERITED_PREFIXES = ("PIP_", "UV_", "NPM_CONFIG_", "SSL_CERT_", "DYLD_")
 _INHERITED_SUFFIXES = ("_PROXY", "_CA_BUNDLE")
 
 
