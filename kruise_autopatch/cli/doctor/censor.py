@@ -63,7 +63,13 @@ class Censor:
         for secret, placeholder in _secrets(environment):
             for form in _forms(secret):
                 placeholders.setdefault(form, placeholder)
-        self._known = list(placeholders.items())
+        # What is in a secret may look escaped, and be escaped again or not.
+        self._known = [
+            (escapes, {_read(form, escapes)[0], _plain(form)}, placeholder)
+            # A tag may stand in the middle of a secret, or a secret look like one.
+            for escapes in (_WITH_TAGS, _WITHOUT_TAGS)
+            for form, placeholder in placeholders.items()
+        ]
 
     def hide(self, text: str) -> str:
         """``text`` with a placeholder for each secret; to be called before it is shortened."""
@@ -80,17 +86,15 @@ class Censor:
 
     def _found(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Where a secret begins and ends, and what to show instead."""
-        # A tag may stand in the middle of a secret, or a secret look like one.
-        for escaped in (_WITH_TAGS, _WITHOUT_TAGS):
-            letters, places = _read(text, escaped)
-            for form, placeholder in self._known:
-                # What is in it may look escaped, and be escaped again or not.
-                for secret in {_read(form, escaped)[0], _plain(form)}:
-                    at = letters.find(secret) if len(secret) >= _SHORTEST else -1
-                    while at >= 0:
-                        end = at + len(secret)
-                        yield places[at][0], places[end - 1][1], placeholder
-                        at = letters.find(secret, end)
+        said = {escapes: _read(text, escapes) for escapes in (_WITH_TAGS, _WITHOUT_TAGS)}
+        for escapes, secrets, placeholder in self._known:
+            letters, places = said[escapes]
+            for secret in secrets:
+                at = letters.find(secret) if len(secret) >= _SHORTEST else -1
+                while at >= 0:
+                    end = at + len(secret)
+                    yield places[at][0], places[end - 1][1], placeholder
+                    at = letters.find(secret, end)
 
     def __call__(self, text: str) -> str:
         """The same in one line, without what would disturb a terminal."""
