@@ -8,7 +8,6 @@ every release obeys. The certificate is a wildcard's.
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ import trustme
 
 from kruise_autopatch.protocol.written import InvalidUrl, other_form, parse_native, private_url
 from kruise_autopatch_local import LocalManager
-from support.serving import Handler, Server
+from support.serving import ProxyHandler, ProxyServer
 
 # Below .localhost: the local sandbox-manager is known by no other names.
 HOST = "kruise.localhost"
@@ -77,32 +76,17 @@ def serving(**options: Any) -> Iterator[Native]:
             yield Native(manager, paths["ca"], f"http://{proxy.domain}")
 
 
-class _Handler(Handler):
+class _Handler(ProxyHandler):
     protocol_version = "HTTP/1.1"
     server: _Proxy
 
     def do_CONNECT(self) -> None:
         host, _, port = self.server.to.rpartition(":")
         with socket.create_connection((host, int(port))) as onward:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.flush()
-            pairs = {self.connection: onward, onward: self.connection}
-            while True:
-                for ready in select.select(list(pairs), [], [])[0]:
-                    data = ready.recv(65536)
-                    if not data:
-                        self.close_connection = True
-                        return
-                    pairs[ready].sendall(data)
+            self.tunnel(onward)
 
 
-class _Proxy(Server):
-    block_on_close = False
-
+class _Proxy(ProxyServer):
     def __init__(self, to: str) -> None:
         super().__init__(_Handler)
         self.to = to
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that leaves in the middle is no news."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _Server = TypeVar("_Server", bound="Server")
 
@@ -38,3 +40,30 @@ class Server(ThreadingHTTPServer):
     def __exit__(self, *exception: object) -> None:
         self.shutdown()
         self.server_close()
+
+
+class ProxyHandler(Handler):
+    """What a proxy does once it has answered a CONNECT by connecting."""
+
+    def tunnel(self, onward: socket.socket) -> None:
+        """Hand on what either side sends, until one of them ends."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.flush()
+        pairs = {self.connection: onward, onward: self.connection}
+        while True:
+            for ready in select.select(list(pairs), [], [])[0]:
+                data = ready.recv(65536)
+                if not data:
+                    self.close_connection = True
+                    return
+                pairs[ready].sendall(data)
+
+
+class ProxyServer(Server):
+    """Ends although tunnels are open."""
+
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves in the middle is no news."""

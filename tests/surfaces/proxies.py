@@ -8,16 +8,14 @@ httpx and for pyqwest.
 from __future__ import annotations
 
 import re
-import select
 import socket
 import ssl
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from support import fresh
-from support.serving import Handler, Server
+from support.serving import ProxyHandler, ProxyServer
 
 PROGRAM = Path(__file__).with_name("proxied.py")
 
@@ -35,7 +33,7 @@ WAYS: Mapping[str, tuple[str, Mapping[str, str]]] = {
 _PATIENCE = 120
 
 
-class _Handler(Handler):
+class _Handler(ProxyHandler):
     """A server that has nothing, and a proxy: for the one and the other, it notes who asks."""
 
     protocol_version = "HTTP/1.1"
@@ -63,28 +61,13 @@ class _Handler(Handler):
         host, _, port = self.path.rpartition(":")
         with socket.create_connection((host, int(port))) as onward:
             self.server.tunnels.add(onward.getsockname()[1])
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.flush()
-            pairs = {self.connection: onward, onward: self.connection}
-            while True:
-                for ready in select.select(list(pairs), [], [])[0]:
-                    data = ready.recv(65536)
-                    if not data:
-                        self.close_connection = True
-                        return
-                    pairs[ready].sendall(data)
+            self.tunnel(onward)
 
 
-class _Server(Server):
-    block_on_close = False
-
+class _Server(ProxyServer):
     def __init__(self, seen: list[str], tunnels: set[int]) -> None:
         super().__init__(_Handler)
         self.seen, self.tunnels = seen, tunnels
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that leaves in the middle is no news."""
 
 
 def seen(python: str, way: str, patched: bool, certificates: Mapping[str, str]) -> list[str]:
