@@ -59,6 +59,17 @@ def no_inherited_variables(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def tests_of_tests_keep_to_themselves(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where a pytest that a test starts has its directories, unless it is told.
+
+    Otherwise it would remove, when it ends, what earlier runs have left: minutes, in one test.
+    """
+    with pytest.MonkeyPatch.context() as patching:
+        patching.setenv("PYTEST_DEBUG_TEMPROOT", str(tmp_path_factory.mktemp("pytest")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A certificate for loopback: paths of its authority, its chain and its key."""

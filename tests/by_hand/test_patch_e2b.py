@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support import fresh
+from support import forked
 
 IMPORTS = ["kruise_autopatch", "kruise_agents.e2b", "kruise_agents.patch_e2b"]
 
@@ -25,7 +25,7 @@ def snapshot():
 
 def _api_url(statements: str, variables: dict[str, str] | None = None) -> str:
     code = f"{statements}\nimport e2b\nresult = e2b.ConnectionConfig(domain='kruise.test').api_url"
-    url: str = fresh.value(code, variables)
+    url: str = forked.value(code, variables)
     return url
 
 
@@ -52,7 +52,7 @@ import e2b_code_interpreter, e2b_desktop
 names = {patch.name.partition(":")[0] for patch in kruise_autopatch.status().patches}
 result = sorted(name for name in names if name.startswith(("e2b_code", "e2b_desk")))
 """
-    assert fresh.value(code) == [
+    assert forked.value(code) == [
         "e2b_code_interpreter.code_interpreter_async",
         "e2b_code_interpreter.code_interpreter_sync",
         "e2b_desktop.main",
@@ -78,7 +78,7 @@ def test_no_variable_is_needed_and_none_is_changed() -> None:
         "from kruise_agents.e2b import patch_e2b; patch_e2b(False)\n"
         "result = before == dict(os.environ)"
     )
-    assert fresh.value(code) is True
+    assert forked.value(code) is True
 
 
 def test_unpatching_restores_every_attribute_itself() -> None:
@@ -91,7 +91,7 @@ assert snapshot() != before
 kruise_autopatch.unpatch_e2b()
 result = [snapshot() == before, str(kruise_autopatch.status())]
 """
-    assert fresh.value(code) == [True, "kruise-autopatch: off"]
+    assert forked.value(code) == [True, "kruise-autopatch: off"]
 
 
 def test_unpatching_twice_or_without_a_patch_changes_nothing() -> None:
@@ -102,7 +102,7 @@ before = snapshot()
 kruise_autopatch.unpatch_e2b(); kruise_autopatch.unpatch_e2b()
 result = snapshot() == before
 """
-    assert fresh.value(code) is True
+    assert forked.value(code) is True
 
 
 def test_unpatching_holds_for_later_imports_even_when_switched_on() -> None:
@@ -133,7 +133,7 @@ kruise_autopatch.unpatch_e2b()
 host = e2b.ConnectionConfig(domain="kruise.test").get_host("s1", "kruise.test", 80)
 result = [calls, host]
 """
-    assert fresh.value(code) == [["traced"], "80-s1.kruise.test"]
+    assert forked.value(code) == [["traced"], "80-s1.kruise.test"]
 
 
 def test_objects_built_before_patching_are_refused_rather_than_native() -> None:
@@ -150,7 +150,7 @@ for use in (lambda: config.get_host("s1", "kruise.test", 80), lambda: e2b.ApiCli
 kruise_autopatch.unpatch_e2b()
 result = [*refused, config.get_host("s1", "kruise.test", 80)]
 """
-    *refused, after = fresh.value(code)
+    *refused, after = forked.value(code)
     assert len(refused) == 2
     for message in refused:
         assert message.startswith("UnpatchedClientError: This ConnectionConfig ")
@@ -167,7 +167,7 @@ class Mine(e2b.ConnectionConfig):
 kruise_autopatch.patch_e2b(False)
 result = Mine(domain="kruise.test").api_url
 """
-    assert fresh.value(code) == "http://kruise.test/kruise/api"
+    assert forked.value(code) == "http://kruise.test/kruise/api"
 
 
 def test_configurations_can_be_copied_and_pickled() -> None:
@@ -178,7 +178,7 @@ config = e2b.ConnectionConfig(domain="kruise.test")
 copies = [copy.copy(config), copy.deepcopy(config), pickle.loads(pickle.dumps(config))]
 result = [other.get_host("s1", "x", 80) for other in copies]
 """
-    assert fresh.value(code) == ["kruise.test/kruise/s1/80"] * 3
+    assert forked.value(code) == ["kruise.test/kruise/s1/80"] * 3
 
 
 def test_status_says_who_switched_it_on_and_how() -> None:
@@ -191,7 +191,7 @@ result = [waiting, status.enabled, status.source, status.settings.https,
           {patch.name: patch.state for patch in status.patches}]
 """
     variables = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0"}
-    waiting, enabled, source, https, patches = fresh.value(code, variables)
+    waiting, enabled, source, https, patches = forked.value(code, variables)
     assert waiting == "kruise-autopatch: on, waiting for e2b"
     assert (enabled, source, https) == (True, "environment", False)
     assert patches["e2b.connection_config:ConnectionConfig.get_host"] == "applied"
@@ -200,11 +200,11 @@ result = [waiting, status.enabled, status.source, status.settings.https,
 
 def test_status_of_a_program_that_is_off() -> None:
     code = "import kruise_autopatch; result = str(kruise_autopatch.status())"
-    assert fresh.value(code) == "kruise-autopatch: off"
+    assert forked.value(code) == "kruise-autopatch: off"
 
 
 def test_without_the_sdk_the_call_says_that_it_is_missing() -> None:
-    message = fresh.error(
+    message = forked.error(
         "import sys; sys.modules['e2b'] = None\nfrom kruise_autopatch import patch_e2b; patch_e2b()"
     )
     assert message.startswith("ModuleNotFoundError")
@@ -222,7 +222,7 @@ except kruise_autopatch.ConfigurationError as error:
     assert "KRUISE_E2B_SANDBOX_DOMAIN" in str(error)
 result = e2b.ConnectionConfig(domain="kruise.test").api_url
 """
-    assert fresh.value(code) == "http://kruise.test/kruise/api"
+    assert forked.value(code) == "http://kruise.test/kruise/api"
 
 
 # What the patch that OpenKruise's own documentation hands out does to the SDK.
@@ -274,7 +274,7 @@ before = urls()
 openkruise_patch({https})
 result = [before, urls()]
 """
-    before, after = fresh.value(code, {"E2B_DOMAIN": "kruise.test"})
+    before, after = forked.value(code, {"E2B_DOMAIN": "kruise.test"})
     assert before[0] == f"{'https' if https else 'http'}://kruise.test/kruise/api"
     assert after == before
 
@@ -296,7 +296,7 @@ patch_e2b({https})
 result = [patch_e2b.__code__.co_filename, before, urls()]
 """
     switches = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": str(int(https))}
-    found = fresh.value(
+    found = forked.value(
         code, {**switches, "E2B_DOMAIN": "kruise.test", "PYTHONPATH": str(tmp_path)}
     )
     used, before, after = found
@@ -316,5 +316,5 @@ openkruise_patch(False)
 patch_e2b(False)
 result = [before, urls()]
 """
-    before, after = fresh.value(code, {"E2B_DOMAIN": "kruise.test"})
+    before, after = forked.value(code, {"E2B_DOMAIN": "kruise.test"})
     assert after == before

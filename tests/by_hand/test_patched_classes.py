@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support import fresh
+from support import forked, fresh
 from support.programs import OFF, ON
 
 PATCHED = """
@@ -73,7 +73,7 @@ def looks() -> tuple[dict[str, Any], dict[str, Any]]:
     """Every look, patched and native."""
     every = ", ".join(f"{name!r}: {look}" for name, look in LOOKS.items())
     code = f"{PATCHED}{MESSAGE}\nresult = {{{every}}}"
-    return fresh.value(code, ON), fresh.value(code, OFF)
+    return forked.value(code, ON), fresh.value(code, OFF)
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -92,7 +92,7 @@ class Mine(e2b.ConnectionConfig):
         return "mine:" + super().get_host(sandbox_id, sandbox_domain, port)
 result = Mine().get_host("s1", "x", 80)
 """
-    assert fresh.value(code, ON) == "mine:kruise.test/kruise/s1/80"
+    assert forked.value(code, ON) == "mine:kruise.test/kruise/s1/80"
 
 
 COPY = """
@@ -120,7 +120,7 @@ result = [looks, same]
 
 
 def test_a_configuration_copies_pickles_and_prints_as_before() -> None:
-    on, off = fresh.value(COPY, ON), fresh.value(COPY, OFF)
+    on, off = forked.value(COPY, ON), fresh.value(COPY, OFF)
     assert on == off
     assert set(on[1]) == {True}
 
@@ -130,11 +130,11 @@ def test_a_pickled_configuration_keeps_its_urls_in_another_process() -> None:
 import pickle, e2b
 result = pickle.dumps(e2b.ConnectionConfig(api_key="e2b_00")).hex()
 """
-    pickled = fresh.value(code, ON)
+    pickled = forked.value(code, ON)
     load = (
         f"import pickle; result = pickle.loads(bytes.fromhex({pickled!r})).get_host('s1', 'x', 80)"
     )
-    assert fresh.value(load, {**ON, "E2B_DOMAIN": "other.test"}) == "kruise.test/kruise/s1/80"
+    assert forked.value(load, {**ON, "E2B_DOMAIN": "other.test"}) == "kruise.test/kruise/s1/80"
 
 
 WALK = Path(__file__).with_name("walk.py")
@@ -168,7 +168,7 @@ def test_off_leaves_every_attribute_of_the_sdk_untouched(switch: dict[str, str])
 def test_on_replaces_what_it_names_and_nothing_else() -> None:
     native, _ = _walk({}, "-S")
     patched, _ = _walk(ON)
-    reported = fresh.value(
+    reported = forked.value(
         "import e2b, e2b_code_interpreter, e2b_desktop, kruise_autopatch\n"
         "result = [p.name for p in kruise_autopatch.status().patches if p.state == 'applied']",
         ON,

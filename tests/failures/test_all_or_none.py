@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support import fresh
+from support import forked
 from support.programs import ON, PRIVATE
 
 # Makes the call number `at` of one operation of patching raise; `reached` says whether it did.
@@ -94,7 +94,7 @@ result += e2b.ConnectionConfig(api_key="k").api_url,
 kruise_autopatch.unpatch_e2b()
 result += classes() == native,
 """
-    steps, changed, complete, url, undone = fresh.value(code, {"E2B_DOMAIN": "kruise.test"})
+    steps, changed, complete, url, undone = forked.value(code, {"E2B_DOMAIN": "kruise.test"})
     assert steps > 10
     assert changed == []
     assert (complete, url, undone) == (True, PRIVATE, True)
@@ -119,7 +119,7 @@ step, changed = fail_at_each_step(
 built = config(api_key="k")
 result = step, changed, built.api_url, built.get_host("s1", "kruise.test", 80)
 """
-    steps, *found = fresh.value(code, {"E2B_DOMAIN": "kruise.test"})
+    steps, *found = forked.value(code, {"E2B_DOMAIN": "kruise.test"})
     assert steps > 1
     assert found == [[], PRIVATE.replace("http:", "https:"), "kruise.test/kruise/s1/80"]
 
@@ -152,5 +152,5 @@ import e2b, kruise_autopatch
 states = {{p.state for p in kruise_autopatch.status().patches}}
 result = failures, e2b.ConnectionConfig(api_key="k").api_url, states <= {{"applied", "absent"}}
 """
-    found: Any = fresh.value(code, ON)
+    found: Any = forked.value(code, ON)
     assert found == [["injected"] * 3, PRIVATE, True]

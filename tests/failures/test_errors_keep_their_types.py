@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support import fresh
+from support import forked
 from support.serving import Handler, Server
 
 PROGRAM = Path(__file__).with_name("every_error.py")
@@ -82,7 +82,7 @@ def errors(request: pytest.FixtureRequest, refuser: str) -> tuple[Errors, Errors
     key = {"E2B_API_KEY": f"e2b_{'0' * 40}"}
     url = f"http://{refuser}"
     patched, native = (
-        fresh.run([str(PROGRAM), request.param], {**key, **variables})
+        forked.run([str(PROGRAM), request.param], {**key, **variables})
         for variables in (
             {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": refuser},
             {"E2B_API_URL": url, "E2B_SANDBOX_URL": url},

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support import fresh, sdks
+from support import forked, sdks
 
 ON = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "kruise.test"}
 
@@ -39,7 +39,7 @@ def test_a_patch_point_that_is_gone_names_the_release_and_the_point(
     tmp_path: Path, module: str, old: str, new: str, point: str
 ) -> None:
     variables = sdks.changed_copy(tmp_path, module, old, new)
-    message = fresh.error("import e2b", {**ON, **variables})
+    message = forked.error("import e2b", {**ON, **variables})
     assert message.startswith("kruise_autopatch.errors.IncompatibleSDKError: ")
     assert f"e2b {version('e2b')} cannot be fully patched" in message
     assert point in message
@@ -57,7 +57,7 @@ TRANSPORTS = (
 def test_transports_that_are_built_elsewhere_are_an_error(tmp_path: Path) -> None:
     old, new, name = TRANSPORTS
     variables = sdks.changed_copy(tmp_path, "api/client_sync/__init__.py", old, new)
-    message = fresh.error("import e2b", {**ON, **variables})
+    message = forked.error("import e2b", {**ON, **variables})
     assert f"e2b {version('e2b')} cannot be fully patched" in message
     assert f"e2b.api.client_sync:{name} is missing" in message
 
@@ -73,7 +73,7 @@ for _ in range(3):
         failures += "IncompatibleSDKError" == type(error).__name__
 result = failures
 """
-    assert fresh.value(code, {**ON, **variables}) == 3
+    assert forked.value(code, {**ON, **variables}) == 3
 
 
 def test_when_one_point_is_gone_no_other_is_patched(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ except kruise_autopatch.IncompatibleSDKError:
     pass
 result = [before == dict(vars(e2b.ConnectionConfig)), str(kruise_autopatch.status())]
 """
-    assert fresh.value(code, variables) == [True, "kruise-autopatch: off"]
+    assert forked.value(code, variables) == [True, "kruise-autopatch: off"]
 
 
 def test_strict_off_warns_and_goes_on(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ with warnings.catch_warnings(record=True) as caught:
 ours = [str(w.message) for w in caught if "kruise-autopatch" in str(w.message)]
 result = [ours, e2b.ConnectionConfig().api_url]
 """
-    result = fresh.value(code, {**ON, **variables, "KRUISE_E2B_STRICT": "0"})
+    result = forked.value(code, {**ON, **variables, "KRUISE_E2B_STRICT": "0"})
     (warning,), api_url = result
     assert "e2b.sandbox.main:SandboxBase._file_url is missing" in warning
     assert api_url == "https://kruise.test/kruise/api"
@@ -108,14 +108,14 @@ result = [ours, e2b.ConnectionConfig().api_url]
 
 def test_an_sdk_that_is_too_old_says_which_release_is_needed(tmp_path: Path) -> None:
     variables = sdks.other_version(tmp_path, "2.7.3")
-    message = fresh.error("import e2b", {**ON, **variables})
+    message = forked.error("import e2b", {**ON, **variables})
     assert "e2b 2.7.3 is too old: e2b 2.8.0 or newer is needed" in message
 
 
 def test_too_old_and_not_strict_warns_and_stays_native(tmp_path: Path) -> None:
     variables = {**sdks.other_version(tmp_path, "2.7.3"), "KRUISE_E2B_STRICT": "0"}
     code = "import e2b, kruise_autopatch as k; print(e2b.ConnectionConfig().api_url, k.status())"
-    done = fresh.run(["-c", code], {**ON, **variables})
+    done = forked.run(["-c", code], {**ON, **variables})
     assert "too old" in done.stderr
     native = "https://api.kruise.test kruise-autopatch: on, the imported e2b is not patched"
     assert done.stdout.strip() == native
@@ -124,7 +124,7 @@ def test_too_old_and_not_strict_warns_and_stays_native(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["2", "ja", "tru e"])
 @pytest.mark.parametrize("name", ["KRUISE_E2B_PATCH", "KRUISE_E2B_HTTPS", "KRUISE_E2B_STRICT"])
 def test_a_misspelt_switch_is_reported_when_e2b_is_imported(name: str, value: str) -> None:
-    message = fresh.error("import e2b", {**ON, name: value})
+    message = forked.error("import e2b", {**ON, name: value})
     assert message.startswith(
         f"kruise_autopatch.errors.ConfigurationError: {name}={value!r} is not"
     )
@@ -149,7 +149,7 @@ def test_a_malformed_domain_is_refused_before_anything_is_sent(
     if way == "E2B_DOMAIN":
         variables["E2B_DOMAIN"] = domain
     code = f"{NO_SOCKETS}\nfrom e2b import Sandbox; Sandbox.create({argument})"
-    message = fresh.error(code, variables)
+    message = forked.error(code, variables)
     assert message.startswith(f"kruise_autopatch.errors.ConfigurationError: {way}={domain!r} ")
     assert reason in message
 
@@ -179,11 +179,11 @@ REQUESTS_WITHOUT_A_DOMAIN = [
 @pytest.mark.parametrize("request_", REQUESTS_WITHOUT_A_DOMAIN)
 def test_without_a_domain_no_byte_leaves_the_process(request_: str) -> None:
     variables = {"KRUISE_E2B_PATCH": "1", "E2B_API_KEY": "k"}
-    message = fresh.error(f"{NO_SOCKETS}\n{request_}", variables)
+    message = forked.error(f"{NO_SOCKETS}\n{request_}", variables)
     assert message.startswith("kruise_autopatch.errors.ConfigurationError: ")
     assert "Set E2B_DOMAIN" in message
 
 
 def test_a_missing_key_is_the_sdks_own_error() -> None:
-    message = fresh.error("from e2b import Sandbox; Sandbox.create()", ON)
+    message = forked.error("from e2b import Sandbox; Sandbox.create()", ON)
     assert "AuthenticationException: API key is required" in message

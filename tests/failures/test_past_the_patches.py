@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support import fresh
+from support import forked
 from support.programs import ON, PRIVATE
 
 USE = """
@@ -44,7 +44,7 @@ def make():
 
 @pytest.mark.parametrize("way", PAST)
 def test_a_client_without_a_decision_is_refused(way: str) -> None:
-    found = fresh.value(f"{USE}\n{PAST[way]}\nresult = use(make)", ON)
+    found = forked.value(f"{USE}\n{PAST[way]}\nresult = use(make)", ON)
     assert found.startswith("UnpatchedClientError: This ")
     assert "so its route is not known and nothing was sent" in found
 
@@ -56,7 +56,7 @@ config = e2b.ConnectionConfig(api_key="k")
 result = [use(lambda: make(config)) for make in
           (copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c)))]
 """
-    assert fresh.value(code, ON) == ["kruise.test/kruise/s1/80"] * 3
+    assert forked.value(code, ON) == ["kruise.test/kruise/s1/80"] * 3
 
 
 OTHER_NAMES = {
@@ -88,7 +88,7 @@ try:
 except kruise_autopatch.KruiseAutopatchError as error:
     result = str(error)
 """
-    found = fresh.value(code, ON)
+    found = forked.value(code, ON)
     # A release whose modules import each other absolutely leads to the installed one.
     assert found == PRIVATE or "is of a copy of e2b under another name" in found
 
@@ -99,7 +99,7 @@ def test_a_copy_works_natively_again_after_unpatch() -> None:
 kruise_autopatch.unpatch_e2b()
 result = e2b.ConnectionConfig(api_key="k").api_url
 """
-    assert fresh.value(code, ON) == "https://api.kruise.test"
+    assert forked.value(code, ON) == "https://api.kruise.test"
 
 
 def test_a_mocked_sdk_is_left_alone() -> None:
@@ -130,7 +130,7 @@ import colorsys
 import e2b, e2b.connection_config, e2b_code_interpreter
 result = [e2b.Sandbox.__name__, e2b.connection_config.ConnectionConfig.__name__]
 """
-    assert fresh.value(code, ON) == ["Sandbox", "ConnectionConfig"]
+    assert forked.value(code, ON) == ["Sandbox", "ConnectionConfig"]
 
 
 BROKEN_URLS = {
@@ -143,7 +143,7 @@ BROKEN_URLS = {
 @pytest.mark.parametrize("url", BROKEN_URLS)
 def test_the_host_of_an_explicit_private_url_is_checked(url: str) -> None:
     variables = {"KRUISE_E2B_PATCH": "1", "E2B_API_URL": url}
-    message = fresh.error("import e2b; e2b.ConnectionConfig(api_key='k')", variables)
+    message = forked.error("import e2b; e2b.ConnectionConfig(api_key='k')", variables)
     assert "ConfigurationError: E2B_API_URL: its host " in message
     assert BROKEN_URLS[url] in message
     assert "secret" not in message
@@ -152,7 +152,7 @@ def test_the_host_of_an_explicit_private_url_is_checked(url: str) -> None:
 def test_a_private_url_of_e2bs_own_cloud_is_native() -> None:
     variables = {"KRUISE_E2B_PATCH": "1", "E2B_API_URL": "https://e2b.app/kruise/api"}
     code = "import e2b; result = e2b.ConnectionConfig(api_key='k').get_host('s1', 'e2b.app', 80)"
-    assert fresh.value(code, variables) == "80-s1.e2b.app"
+    assert forked.value(code, variables) == "80-s1.e2b.app"
 
 
 @pytest.mark.parametrize("url", ["https://KRUISE.test", "https://kruise.test.:443"])
@@ -160,13 +160,13 @@ def test_another_spelling_of_the_host_changes_no_scheme(url: str) -> None:
     variables = {**ON, "E2B_API_URL": f"{url}/kruise/api"}
     code = "import e2b; result = e2b.ConnectionConfig(api_key='k').get_sandbox_url('s1', '')"
     # The scheme is that of the API URL, since it is of the same host.
-    assert fresh.value(code, variables) == "https://kruise.test/kruise/s1/49983"
+    assert forked.value(code, variables) == "https://kruise.test/kruise/s1/49983"
 
 
 @pytest.mark.parametrize("domain", ["https://me:secret@kruise.test", "kruise.test?token=secret"])
 def test_no_message_repeats_what_may_be_a_secret(domain: str) -> None:
     variables = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": domain}
-    message = fresh.error("import e2b; e2b.ConnectionConfig(api_key='k')", variables)
+    message = forked.error("import e2b; e2b.ConnectionConfig(api_key='k')", variables)
     assert "ConfigurationError: E2B_DOMAIN=" in message
     assert "secret" not in message
 
@@ -174,11 +174,11 @@ def test_no_message_repeats_what_may_be_a_secret(domain: str) -> None:
 @pytest.mark.parametrize("sandbox_id", ["%2e%2e", "%2E%2e", "..", "a/b", "a b", "", "é", "-a"])
 def test_an_id_that_no_server_makes_is_refused(sandbox_id: str) -> None:
     code = f"import e2b; e2b.ConnectionConfig(api_key='k').get_host({sandbox_id!r}, '', 80)"
-    message = fresh.error(code, ON)
+    message = forked.error(code, ON)
     assert f"SandboxAddressError: sandbox id {sandbox_id!r} is none that a server makes" in message
 
 
 @pytest.mark.parametrize("sandbox_id", ["ns--name", "abc2def3ghi4j", "A.b_c~d-e", "i1"])
 def test_every_id_that_a_server_makes_is_taken(sandbox_id: str) -> None:
     code = f"import e2b; print(e2b.ConnectionConfig(api_key='k').get_host({sandbox_id!r}, '', 80))"
-    assert fresh.output(code, ON) == f"kruise.test/kruise/{sandbox_id}/80"
+    assert forked.output(code, ON) == f"kruise.test/kruise/{sandbox_id}/80"

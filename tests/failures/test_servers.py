@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from kruise_autopatch_local import LocalManager
-from support import fresh
+from support import forked
 from support.serving import Handler, Server
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_API_KEY": "some-api-key"}
@@ -41,7 +41,7 @@ def manager() -> Iterator[LocalManager]:
 
 
 def _error(statement: str, variables: dict[str, str]) -> tuple[str, str]:
-    kind, message = json.loads(fresh.output(REPORT + statement, variables).splitlines()[-1])
+    kind, message = json.loads(forked.output(REPORT + statement, variables).splitlines()[-1])
     return kind, message
 
 

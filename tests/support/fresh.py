@@ -13,7 +13,7 @@ from typing import Any
 from support import loopback
 
 # Seconds. Far above what any of these programs needs, so that only a hang meets it.
-_PATIENCE = 180
+PATIENCE = 180
 
 _OURS = ("E2B_", "KRUISE_", "PYTHON", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_")
 
@@ -35,26 +35,36 @@ def run(
             cwd=elsewhere,
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=PATIENCE,
             check=False,
         )
 
 
 def output(code: str, variables: Mapping[str, str] | None = None, flags: Sequence[str] = ()) -> str:
     """What ``code`` prints. Fails the test, with the error output, if it does not exit cleanly."""
-    done = run([*flags, "-c", code], variables)
-    assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr}"
-    return done.stdout.strip()
+    return printed(run([*flags, "-c", code], variables))
 
 
 def value(code: str, variables: Mapping[str, str] | None = None, flags: Sequence[str] = ()) -> Any:
     """The value of ``result`` after ``code`` has run, passed through JSON."""
-    printing = f"{code}\nimport json; print(json.dumps(result))"
-    return json.loads(output(printing, variables, flags).splitlines()[-1])
+    return json.loads(output(f"{code}\n{PRINTING}", variables, flags).splitlines()[-1])
 
 
 def error(code: str, variables: Mapping[str, str] | None = None) -> str:
     """The last line of the traceback of ``code``, which must raise."""
-    done = run(["-c", code], variables)
+    return raised(run(["-c", code], variables))
+
+
+PRINTING = "import json; print(json.dumps(result))"
+
+
+def printed(done: subprocess.CompletedProcess[str]) -> str:
+    """What a program has printed that ended well."""
+    assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr}"
+    return done.stdout.strip()
+
+
+def raised(done: subprocess.CompletedProcess[str]) -> str:
+    """What a program has raised: the last line of the traceback."""
     assert done.returncode == 1, f"did not raise; it printed {done.stdout!r}"
     return done.stderr.strip().splitlines()[-1]

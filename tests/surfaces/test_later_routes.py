@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kruise_autopatch_local import LocalManager
-from support import fresh
+from support import forked
 
 PROGRAM = """
 import asyncio, inspect, json, os, sys
@@ -46,7 +46,7 @@ def test_a_write_becomes_v1_and_the_rest_is_named_once(mode: str) -> None:
 
     with LocalManager() as manager:
         variables = {**manager.environment(), "KRUISE_E2B_LOG": "info"}
-        done = fresh.run(["-c", PROGRAM, mode], variables)
+        done = forked.run(["-c", PROGRAM, mode], variables)
         assert done.returncode == 0, done.stderr
         sandbox_id, statuses, unserved, shown = json.loads(done.stdout)
         paths = [request["path"] for request in manager.requests()][-6:]
@@ -75,6 +75,6 @@ def is_ours(**options):
 result = [is_ours(), is_ours(api_url="https://a.test"), is_ours(domain="e2b.app")]
 """
     variables = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "kruise.test"}
-    assert fresh.value(code, variables) == [True, False, False]
+    assert forked.value(code, variables) == [True, False, False]
     native = {**variables, "KRUISE_E2B_PROTOCOL": "native"}
-    assert fresh.value(code, native) == [True, True, False]
+    assert forked.value(code, native) == [True, True, False]

@@ -6,11 +6,12 @@ compared with the tables in ``test_surfaces.py`` and ``tokens/test_every_request
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import pytest
 
-from support import fresh
+from support import forked
 
 # Prints every URL that the SDK hands out, for clients that are built in several ways.
 PROGRAM = """
@@ -74,16 +75,21 @@ NATIVE = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_PROTOCOL": "native"}
 EXPLICIT = [{}, {"E2B_API_URL": "https://a.test/x"}, {"E2B_SANDBOX_URL": "https://b.test"}]
 
 
+@lru_cache
+def _stock(**explicit: str) -> Any:
+    return forked.value(PROGRAM, {**E2B, **explicit})
+
+
 @pytest.mark.parametrize("explicit", EXPLICIT, ids=["domain", "E2B_API_URL", "E2B_SANDBOX_URL"])
 @pytest.mark.parametrize("way", ["variable", "call"])
 def test_every_url_is_to_the_letter_what_the_sdk_makes(way: str, explicit: dict[str, str]) -> None:
-    stock = fresh.value(PROGRAM, {**E2B, **explicit})
+    stock = _stock(**explicit)
     assert "https://49983-s1.replied.test" in str(stock) or explicit
     if way == "variable":
-        ours = fresh.value(PROGRAM, {**E2B, **explicit, **NATIVE})
+        ours = forked.value(PROGRAM, {**E2B, **explicit, **NATIVE})
     else:
         call = "import kruise_autopatch; kruise_autopatch.patch_e2b(protocol='native')"
-        ours = fresh.value(f"{call}\n{PROGRAM}", {**E2B, **explicit})
+        ours = forked.value(f"{call}\n{PROGRAM}", {**E2B, **explicit})
     assert ours == stock
     # The patches are there all the same.
     assert len(stock) > 70
@@ -94,18 +100,18 @@ API_URL = "import e2b\nresult = e2b.ConnectionConfig({arguments}).api_url"
 
 @pytest.mark.parametrize("arguments", ["", "api_url='https://api.kruise.test'"])
 def test_without_a_domain_nothing_goes_to_e2bs_cloud(arguments: str) -> None:
-    error = fresh.error(API_URL.format(arguments=arguments), {**NATIVE, "E2B_API_KEY": "k"})
+    error = forked.error(API_URL.format(arguments=arguments), {**NATIVE, "E2B_API_KEY": "k"})
     assert "no domain is set; nothing was sent" in error
     assert "api.DOMAIN" in error
 
 
 def test_two_explicit_urls_need_no_domain() -> None:
     arguments = "api_url='https://a.test', sandbox_url='https://b.test'"
-    assert fresh.value(API_URL.format(arguments=arguments), NATIVE) == "https://a.test"
+    assert forked.value(API_URL.format(arguments=arguments), NATIVE) == "https://a.test"
 
 
 def test_a_bad_domain_is_refused_before_anything_is_sent() -> None:
-    error = fresh.error(API_URL.format(arguments="domain='https://kruise.test'"), NATIVE)
+    error = forked.error(API_URL.format(arguments="domain='https://kruise.test'"), NATIVE)
     assert "domain='https://kruise.test' has a scheme" in error
 
 
@@ -120,7 +126,7 @@ REFUSED: list[tuple[dict[str, str], str]] = [
 def test_what_native_urls_cannot_honour_is_an_error_and_not_ignored(
     variables: dict[str, str], reason: str
 ) -> None:
-    assert reason in fresh.error("import e2b", {**E2B, **NATIVE, **variables})
+    assert reason in forked.error("import e2b", {**E2B, **NATIVE, **variables})
 
 
 @pytest.mark.parametrize(
@@ -133,12 +139,12 @@ def test_what_native_urls_cannot_honour_is_an_error_and_not_ignored(
 )
 def test_a_call_is_refused_for_the_same(arguments: str, reason: str) -> None:
     code = f"import kruise_autopatch; kruise_autopatch.patch_e2b({arguments})"
-    assert reason in fresh.error(code, {"KRUISE_E2B_PROTOCOL": "native"})
+    assert reason in forked.error(code, {"KRUISE_E2B_PROTOCOL": "native"})
 
 
 def test_the_servers_domain_is_what_the_sdk_uses_anyway() -> None:
     variables = {**E2B, **NATIVE, "KRUISE_E2B_SANDBOX_DOMAIN": "server"}
-    assert fresh.value(API_URL.format(arguments=""), variables) == "https://api.kruise.test"
+    assert forked.value(API_URL.format(arguments=""), variables) == "https://api.kruise.test"
 
 
 # How a call of patch_e2b and the variable decide together.
@@ -161,7 +167,7 @@ url = e2b.ConnectionConfig(domain="kruise.test").api_url
 result = [status().settings.protocol, f"protocol='{protocol}'" in str(status()), url]
 """
     urls = {"private": "https://kruise.test/kruise/api", "native": "https://api.kruise.test"}
-    assert fresh.value(code, variables) == [protocol, True, urls[protocol]]
+    assert forked.value(code, variables) == [protocol, True, urls[protocol]]
 
 
 def test_unpatching_leaves_no_mark() -> None:
@@ -172,7 +178,7 @@ kruise_autopatch.unpatch_e2b()
 config = e2b.ConnectionConfig(domain="kruise.test")
 result = [config.api_url, [name for name in vars(config) if "kruise" in name]]
 """
-    assert fresh.value(code) == ["https://api.kruise.test", []]
+    assert forked.value(code) == ["https://api.kruise.test", []]
 
 
 def test_an_object_built_before_is_refused_where_it_would_send_something() -> None:
@@ -185,7 +191,7 @@ try:
 except kruise_autopatch.KruiseAutopatchError as error:
     result = type(error).__name__
 """
-    assert fresh.value(code) == "UnpatchedClientError"
+    assert forked.value(code) == "UnpatchedClientError"
 
 
 KEYS = """
@@ -202,7 +208,7 @@ result = [accepted(), accepted(api_url="https://other.test"), accepted(domain="e
 
 
 def test_a_key_of_any_form_is_for_openkruise_alone() -> None:
-    stock: Any = fresh.value(KEYS, E2B)
+    stock: Any = forked.value(KEYS, E2B)
     # Only 2.25.0 to 2.45.1 refuse it.
     expected = [True, True, *stock[2:]]
-    assert fresh.value(KEYS, {**E2B, **NATIVE}) == expected
+    assert forked.value(KEYS, {**E2B, **NATIVE}) == expected

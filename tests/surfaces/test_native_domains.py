@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support import fresh, native
+from support import forked, native
 
 ON = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "kruise.test", "E2B_API_KEY": "e2b_00"}
 LISTED = {"KRUISE_E2B_NATIVE_DOMAINS": "e2b.example, [::1], ,other.example.:8443"}
@@ -22,50 +22,54 @@ def urls(**options):
 result = urls({arguments})
 """
 
+# Whether the list leaves a domain native.
+IS_LEFT = {
+    "e2b.example": True,
+    "E2B.Example.": True,
+    "e2b.example:8443": True,
+    "eu.e2b.example": True,
+    "[::1]:80": True,
+    "other.example:8443": True,
+    "note2b.example": False,
+    "other.example": False,
+    "other.example:443": False,
+    "example": False,
+}
+EACH = f"""
+{URLS.format(arguments="")}
+domains = {list(IS_LEFT)}
+result = {{domain: urls(domain=domain) for domain in domains}}
+"""
+MARKED = f"""
+{EACH}
+from kruise_autopatch.patches import carried
+marked = {{d: carried.is_openkruise(e2b.ConnectionConfig(domain=d)) for d in domains}}
+result = [result, marked]
+"""
+
 
 @pytest.mark.parametrize("protocol", ["private", "native"])
-@pytest.mark.parametrize(
-    ("domain", "is_left"),
-    [
-        ("e2b.example", True),
-        ("E2B.Example.", True),
-        ("e2b.example:8443", True),
-        ("eu.e2b.example", True),
-        ("[::1]:80", True),
-        ("other.example:8443", True),
-        ("note2b.example", False),
-        ("other.example", False),
-        ("other.example:443", False),
-        ("example", False),
-    ],
-)
-def test_these_clients_are_left_native_and_no_others(
-    domain: str, is_left: bool, protocol: str
-) -> None:
-    code = f"""
-{URLS.format(arguments=f"domain={domain!r}")}
-from kruise_autopatch.patches import carried
-result = [result, carried.is_openkruise(e2b.ConnectionConfig(domain={domain!r}))]
-"""
-    stock = fresh.value(URLS.format(arguments=f"domain={domain!r}"), {"E2B_API_KEY": "e2b_00"})
-    ours, marked = fresh.value(code, {**ON, **LISTED, "KRUISE_E2B_PROTOCOL": protocol})
-    assert marked is not is_left
-    assert (ours == stock) is (is_left or protocol == "native")
+def test_these_clients_are_left_native_and_no_others(protocol: str) -> None:
+    stock = forked.value(EACH, {"E2B_API_KEY": "e2b_00"})
+    ours, marked = forked.value(MARKED, {**ON, **LISTED, "KRUISE_E2B_PROTOCOL": protocol})
+    assert {domain: not is_marked for domain, is_marked in marked.items()} == IS_LEFT
+    as_stock = {domain: ours[domain] == stock[domain] for domain in IS_LEFT}
+    assert as_stock == {domain: left or protocol == "native" for domain, left in IS_LEFT.items()}
 
 
 def test_a_default_domain_may_be_one_and_a_private_api_url_too() -> None:
     variables = {**ON, **LISTED, "E2B_DOMAIN": "e2b.example"}
-    assert fresh.value(URLS.format(arguments=""), variables)[0] == "https://api.e2b.example"
+    assert forked.value(URLS.format(arguments=""), variables)[0] == "https://api.e2b.example"
     private = "api_url='https://e2b.example/kruise/api', sandbox_url='https://b.test'"
     code = (
         f"{URLS.format(arguments=private)}\nresult = e2b.ConnectionConfig({private})._kruise_route"
     )
-    assert fresh.value(code, {**ON, **LISTED, "E2B_DOMAIN": ""}) is None
+    assert forked.value(code, {**ON, **LISTED, "E2B_DOMAIN": ""}) is None
 
 
 @pytest.mark.parametrize("text", ["https://e2b.example", "a.test,*.b.test", "a.test b.test"])
 def test_a_bad_list_is_refused(text: str) -> None:
-    error = fresh.error("import e2b", {**ON, "KRUISE_E2B_NATIVE_DOMAINS": text})
+    error = forked.error("import e2b", {**ON, "KRUISE_E2B_NATIVE_DOMAINS": text})
     assert "KRUISE_E2B_NATIVE_DOMAINS='" in error
 
 
@@ -76,7 +80,7 @@ kruise_autopatch.patch_e2b()
 import e2b
 result = [e2b.ConnectionConfig(domain="e2b.example").api_url, str(kruise_autopatch.status())]
 """
-    url, shown = fresh.value(code, LISTED)
+    url, shown = forked.value(code, LISTED)
     assert url == "https://api.e2b.example"
     assert "native_domains=('e2b.example', '[::1]', 'other.example.:8443')" in shown
 
@@ -124,7 +128,7 @@ def test_its_requests_are_those_of_the_sdk_and_bring_nothing_of_ours() -> None:
         with native.serving(api_key="some-api-key") as server:
             variables = {**server.variables, **ours, "E2B_API_KEY": ""}
             mine = json.dumps({"domain": server.domain, "api_key": "some-api-key"})
-            done = fresh.run(["-c", PROGRAM, mine], variables)
+            done = forked.run(["-c", PROGRAM, mine], variables)
             assert done.returncode == 0, done.stderr
             requests = [
                 (r["method"], r["path"], r["status"], "e2b-traffic-access-token" in r["headers"])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kruise_autopatch_local import LocalManager
-from support import fresh, loopback_tls, native
+from support import forked, loopback_tls, native
 from support.checkout import TESTS
 from surfaces.tables import ANSWERS, GROUPS, REQUESTS, RESULTS, SINCE, SYNC_ONLY, URLS, Conversation
 
@@ -53,7 +53,7 @@ def conversation(
             switch = "1" if scheme == "https" else "0"
             variables.update(KRUISE_E2B_PATCH="1", KRUISE_E2B_HTTPS=switch)
         arguments = [str(PROGRAM), mode, way, scheme, manager.domain, manager.api_key]
-        done = fresh.run(arguments, variables)
+        done = forked.run(arguments, variables)
         assert done.returncode == 0, done.stderr
         outcome = json.loads(done.stdout.splitlines()[-1])
         yield Conversation.of(mode, scheme, manager.domain, outcome, manager.requests())
@@ -65,7 +65,7 @@ def _converse_natively(mode: str) -> Conversation:
         variables = {**server.variables, "PYTHONPATH": str(TESTS)}
         variables.update(KRUISE_E2B_PATCH="1", KRUISE_E2B_PROTOCOL="native")
         arguments = [str(PROGRAM), mode, "native", "https", server.domain, server.manager.api_key]
-        done = fresh.run(arguments, variables)
+        done = forked.run(arguments, variables)
         assert done.returncode == 0, done.stderr
         outcome = json.loads(done.stdout.splitlines()[-1])
         outcome["urls"] = {name: server.private_form(u) for name, u in outcome["urls"].items()}

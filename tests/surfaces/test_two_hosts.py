@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from kruise_autopatch_local import LocalManager
-from support import fresh
+from support import forked
 
 # One server by two names: the second one is the gateway.
 PROGRAM = """
@@ -57,7 +57,7 @@ def test_a_kept_sandbox_domain_leads_back_to_the_api(kind: str) -> None:
     with LocalManager() as manager:
         gateway = manager.domain.replace("127.0.0.1", "localhost")
         variables = {**ON, **manager.environment(), "KRUISE_E2B_SANDBOX_DOMAIN": gateway}
-        done = fresh.run(["-c", PROGRAM, kind], variables)
+        done = forked.run(["-c", PROGRAM, kind], variables)
         assert done.stdout == "by id\n", done.stderr
         found = {
             (request["host"], request["path"].startswith("/kruise/api/"))
@@ -84,22 +84,24 @@ GATEWAY = {**ON, "KRUISE_E2B_SANDBOX_DOMAIN": "gateway.test:80"}
 def test_a_domain_that_is_the_sandboxes_says_nothing_about_the_api(
     arguments: str, variables: dict[str, str], host: str
 ) -> None:
-    found = fresh.value(API_URL.format(arguments=arguments), {**GATEWAY, **variables})
+    found = forked.value(API_URL.format(arguments=arguments), {**GATEWAY, **variables})
     assert found == f"http://{host}/kruise/api"
 
 
 @pytest.mark.parametrize("variables", [{}, {"E2B_DOMAIN": "e2b.app"}])
 def test_if_nothing_else_names_the_api_nothing_is_sent(variables: dict[str, str]) -> None:
-    error = fresh.error(API_URL.format(arguments="domain='gateway.test'"), {**GATEWAY, **variables})
+    error = forked.error(
+        API_URL.format(arguments="domain='gateway.test'"), {**GATEWAY, **variables}
+    )
     assert "domain='gateway.test' is the host for sandbox traffic" in error
     assert "Set E2B_DOMAIN" in error
 
 
 def test_an_explicit_api_is_enough() -> None:
     code = API_URL.format(arguments="domain='gateway.test', api_url='https://a.test'")
-    assert fresh.value(code, GATEWAY) == "https://a.test"
+    assert forked.value(code, GATEWAY) == "https://a.test"
 
 
 def test_debug_mode_is_native_for_every_domain() -> None:
     code = API_URL.format(arguments="domain='gateway.test', debug=True")
-    assert fresh.value(code, GATEWAY) == "http://localhost:3000"
+    assert forked.value(code, GATEWAY) == "http://localhost:3000"

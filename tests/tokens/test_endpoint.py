@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support import fresh
+from support import forked
 from support.serving import Handler, Server
 from tokens.clock import jwt
 
@@ -162,7 +162,7 @@ def run(
         "E2B_DOMAIN": server.domain,
         "E2B_API_KEY": "e2b_00",
     }
-    outcomes: dict[str, Any] = json.loads(fresh.output(program, variables).splitlines()[-1])
+    outcomes: dict[str, Any] = json.loads(forked.output(program, variables).splitlines()[-1])
     assert set(outcomes) == set(behaviours)
     return outcomes
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kruise_autopatch_local import LocalManager
-from support import fresh, native
+from support import forked, native
 
 PROGRAM = Path(__file__).with_name("every_request.py")
 HEADER = "e2b-traffic-access-token"
@@ -100,11 +100,11 @@ def conversation(request: pytest.FixtureRequest) -> Conversation:
         with native.serving() as server:
             variables = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_PROTOCOL": "native"}
             proxy = server.variables["KRUISE_TEST_PROXY"]
-            done = fresh.run([str(PROGRAM), mode, proxy], {**server.variables, **variables})
+            done = forked.run([str(PROGRAM), mode, proxy], {**server.variables, **variables})
             requests = server.requests()
     else:
         with LocalManager() as manager:
-            done = fresh.run([str(PROGRAM), mode], manager.environment())
+            done = forked.run([str(PROGRAM), mode], manager.environment())
             requests = manager.requests()
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout.splitlines()[-1])

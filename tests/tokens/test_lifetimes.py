@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kruise_autopatch_local import LocalManager
-from support import fresh
+from support import forked
 
 PROGRAM = Path(__file__).with_name("rotation.py")
 
@@ -57,7 +57,7 @@ def value(mode: str, code: str, variables: dict[str, str] | None = None) -> Any:
     program = f"MODE = {mode!r}\n{PREAMBLE}\nasync def main():\n"
     program += "".join(f"    {line}\n" for line in code.strip().splitlines())
     program += "asyncio.run(main())\n"
-    return json.loads(fresh.output(program, variables).splitlines()[-1])
+    return json.loads(forked.output(program, variables).splitlines()[-1])
 
 
 @pytest.mark.xdist_group("rotation")
@@ -65,7 +65,7 @@ def test_a_program_loses_no_request_in_twenty_lifetimes() -> None:
     # The leeway forgives a machine that is slow to deliver a request, not a client that keeps an
     # old token: the program runs for much longer.
     with LocalManager(token_validity=1.0, token_leeway=5.0) as manager:
-        done = fresh.run([str(PROGRAM), "1.0"], manager.environment())
+        done = forked.run([str(PROGRAM), "1.0"], manager.environment())
         assert done.returncode == 0, done.stderr
         requests = manager.requests()
     outcome = json.loads(done.stdout.splitlines()[-1])
@@ -207,7 +207,7 @@ def test_the_machinery_is_not_loaded_before_the_first_sandbox() -> None:
 import sys, e2b
 result = [name for name in sys.modules if name.startswith("kruise_autopatch.tokens")]
 """
-    assert fresh.value(code, {"KRUISE_E2B_PATCH": "1"}) == []
+    assert forked.value(code, {"KRUISE_E2B_PATCH": "1"}) == []
 
 
 @MODES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support import fresh
+from support import forked
 
 PROGRAM = """
 import asyncio
@@ -48,5 +48,5 @@ def test_a_mock_of_a_client_breaks_no_sandbox(prefix: str) -> None:
         "E2B_DOMAIN": "127.0.0.1:9",
         "E2B_API_KEY": "e2b_00",
     }
-    built = fresh.value(f"PREFIX = {prefix!r}\n{PROGRAM}", variables)
+    built = forked.value(f"PREFIX = {prefix!r}\n{PROGRAM}", variables)
     assert built == {kind: [True, "opaque"] for kind in KINDS}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support import fresh
+from support import forked
 from support.serving import Handler, Server
 from tokens.clock import jwt
 
@@ -85,7 +85,7 @@ def test_no_request_follows_a_redirect(mode: str) -> None:
             "E2B_DOMAIN": server.domain,
             "E2B_API_KEY": "e2b_00",
         }
-        done = fresh.run([str(PROGRAM), mode, jwt(4e9), *SANDBOXES], variables)
+        done = forked.run([str(PROGRAM), mode, jwt(4e9), *SANDBOXES], variables)
         assert done.stdout == "done\n", done.stderr
         asked = {path.partition("?")[0] for path in server.seen}
     for sandbox in SANDBOXES:
