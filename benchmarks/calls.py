@@ -1,6 +1,6 @@
 """What a call of the SDK costs, patched beside stock, in instructions of the calling thread.
 
-Usage: python benchmarks/calls.py
+Usage: python benchmarks/calls.py [--plot FILE]
 
 Run it with an interpreter that has ``kruise-autopatch[code-interpreter]``, ``h2`` and ``trustme``,
 on Linux with ``valgrind``. The server is the tests', in another process than what is counted. Each
@@ -10,6 +10,7 @@ each ``functools.reduce``.
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import bars
 from support import loopback_tls
 from surfaces.limited import LimitedServer
 
@@ -35,10 +37,9 @@ class Row(NamedTuple):
     instructions: int | None = None
     times: float | None = None
 
-    def is_met(self, stock: int, patched: int) -> bool:
-        if self.instructions is not None:
-            return patched <= self.instructions
-        return self.times is None or patched <= self.times * stock
+    def limit(self, stock: int) -> float:
+        """At most how many instructions, if stock's call takes so many."""
+        return self.instructions or stock * (self.times or 1)
 
     @property
     def goal(self) -> str:
@@ -112,15 +113,31 @@ def _total(file: Path) -> int:
 
 
 def main() -> None:
-    stock, patched = counts("0"), counts("1")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plot", type=Path, help="draw them as SVG, too")
+    arguments = parser.parse_args()
+    counted = list(zip(ROWS, counts("0"), counts("1")))
     print("| call                   | stock, k | patched, k | times | goal         |        |")
     print("| ---------------------- | -------: | ---------: | ----: | ------------ | ------ |")
-    for row, native, private in zip(ROWS, stock, patched):
-        verdict = "met" if row.is_met(native, private) else "MISSED"
+    for row, stock, patched in counted:
+        verdict = "met" if patched <= row.limit(stock) else "MISSED"
         print(
-            f"| {row.name:22} | {native / 1000:8,.1f} | {private / 1000:10,.1f}"
-            f" | {private / native:5.2f} | {row.goal:12} | {verdict:6} |"
+            f"| {row.name:22} | {stock / 1000:8,.1f} | {patched / 1000:10,.1f}"
+            f" | {patched / stock:5.2f} | {row.goal:12} | {verdict:6} |"
         )
+    if arguments.plot:
+        pairs = [
+            bars.Pair(
+                row.name,
+                stock,
+                patched,
+                row.limit(stock),
+                f"{patched / 1000:,.0f} k, {patched / stock:.2f} x",
+            )
+            for row, stock, patched in counted
+        ]
+        title = "What a call costs, in instructions"
+        arguments.plot.write_text(bars.drawing(title, ("the SDK alone", "patched"), pairs))
 
 
 if __name__ == "__main__":

@@ -47,14 +47,15 @@ def _init_configuration(settings: CurrentSettings, reader: str, variable: str) -
         wrapped(*args, **kwargs)
         given = bind(wrapped, instance, args, kwargs)
         chosen = settings(None)
+        domain, otherwise = given.get("domain"), os.environ.get("E2B_DOMAIN")
         explicit = Explicit(
-            domain=given.get("domain") or os.environ.get("E2B_DOMAIN"),
-            domain_source="domain" if given.get("domain") else "E2B_DOMAIN",
+            domain=domain or otherwise,
+            domain_source="domain" if domain else "E2B_DOMAIN",
             api_url=given.get("api_url") or getattr(type(instance), reader)(),
             sandbox_url=getattr(instance, "_sandbox_url", None),
             debug=instance.debug,
             api_url_source="api_url" if given.get("api_url") else variable,
-            otherwise=os.environ.get("E2B_DOMAIN"),
+            otherwise=otherwise,
         ).about_the_api(chosen)
         route = choose(chosen, explicit)
         carried.attach(instance, route)

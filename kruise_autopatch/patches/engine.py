@@ -173,7 +173,8 @@ class Patch:
         self._name = point.name
         self._owner = owner
         self._attribute = attribute
-        self._active = True
+        # Emptied when it is undone. wrapt looks at it at each call, and would call a function.
+        self._in_force: Any = [True]
         self._inherited = attribute not in vars(owner)
         self.native = native
         self._replacement = point.replacement(self)
@@ -181,7 +182,7 @@ class Patch:
     def wrapped(self, native: Any, wrapper: Wrapper) -> Any:
         """``wrapper`` around ``native``, as long as this patch is in force."""
         # If somebody has wrapped ours by the time it is undone, it stays in place, disabled.
-        replacement = _Wrapped(native, wrapper, enabled=lambda: self._active)
+        replacement = _Wrapped(native, wrapper, enabled=self._in_force)
         replacement._self_home = self._owner, self._attribute
         return replacement
 
@@ -205,7 +206,7 @@ class Patch:
 
     def undo(self) -> None:
         """Put the native attribute back."""
-        self._active = False
+        self._in_force.clear()
         if not self._in_place:
             return
         if self._inherited:
@@ -299,22 +300,20 @@ def bind(
     method that is called through its class.
     """
     code = getattr(wrapped, "__code__", None)
-    if code is None or code.co_flags & _VARIABLE or code.co_posonlyargcount:
+    if code is None or code.co_posonlyargcount:
         return _bind_by_signature(wrapped, instance, args, kwargs)
     # The first one is the instance.
     names = code.co_varnames[instance is not None : code.co_argcount]
+    if len(args) > len(names) and code.co_flags & inspect.CO_VARARGS:
+        return _bind_by_signature(wrapped, instance, args, kwargs)
     given = dict(zip(names, args))
     required = names[: len(names) - len(wrapped.__defaults__ or ())]
     fits = len(args) <= len(names) and given.keys().isdisjoint(kwargs)
     given.update(kwargs)
-    if fits and all(name in given for name in required):
+    if fits and given.keys() >= set(required):
         return given
     wrapped(*args, **kwargs)
     raise TypeError(f"{wrapped} was not called as it is declared")
-
-
-# CO_VARARGS | CO_VARKEYWORDS, of the flags of a code object.
-_VARIABLE = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 
 
 def _bind_by_signature(
