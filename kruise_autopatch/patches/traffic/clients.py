@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+
+from httpx import URL
 
 from kruise_autopatch.protocol import headers
 
@@ -59,11 +60,12 @@ class _Hook:
     __slots__ = ("_access_token", "_host", "_keeper", "_path")
 
     def __init__(self, keeper: Any, access_token: str | None, base: str) -> None:
-        parts = urlsplit(base)
+        # As the URLs of requests are: without the scheme's own port, in lower case, IDNA-encoded.
+        url = URL(base)
         self._keeper = keeper
         self._access_token = access_token
-        self._host = parts.netloc.rpartition("@")[2].lower().encode()
-        self._path = parts.path.rstrip("/").encode()
+        self._host = url.netloc
+        self._path = url.raw_path.rstrip(b"/")
 
     def _concerns(self, url: Any) -> bool:
         path = url.raw_path
