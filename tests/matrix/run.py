@@ -29,7 +29,8 @@ from support.checkout import CHECKOUT, TESTS
 
 DOCUMENT = CHECKOUT / "docs" / "compatibility.md"
 _DAY = 24 * 3600
-_PROBE_PATIENCE = 1200
+# Seconds; an environment takes some minutes, and many times that where others want the processor.
+_PROBE_PATIENCE = 3600
 
 
 def main() -> int:
