@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import kruise_autopatch.versions as versions
 from kruise_autopatch.errors import IncompatibleSDKError, UnpatchedClientError
 from kruise_autopatch.patches.route import AnyRoute, NativeRoute, Route
 from kruise_autopatch.protocol import PREFIX, parse_api_url, without_secrets
@@ -15,17 +16,46 @@ KEEPER = "_kruise_traffic"
 ANOTHER_RELEASE = "Install a release that kruise-autopatch supports, or upgrade kruise-autopatch."
 
 
+def release() -> str:
+    """The release of e2b, for errors."""
+    return f"e2b {versions.of_e2b() or '(version unknown)'}"
+
+
 def attach(holder: Any, route: AnyRoute) -> None:
     """Keep ``route`` on an SDK object; ``None`` marks the object as none of OpenKruise's."""
+    assign(holder, _ATTRIBUTE, route, "its route")
+    of(holder)
+
+
+def assign(holder: Any, name: str, value: Any, what: str) -> None:
+    """Set an attribute of an SDK object. Raises :class:`IncompatibleSDKError` if it refuses.
+
+    :param what: the value, for people
+    """
     try:
-        setattr(holder, _ATTRIBUTE, route)
+        setattr(holder, name, value)
     except (AttributeError, TypeError) as error:
         raise IncompatibleSDKError(
-            f"{_named(holder)} of this SDK release cannot keep its route ({error}); nothing was"
-            " sent",
+            f"{_named(holder)} of {release()} cannot keep {what} ({error}); nothing was sent",
             ANOTHER_RELEASE,
         ) from error
-    of(holder)
+
+
+def read(holder: Any, name: str) -> Any:
+    """An attribute of an SDK object that we rely on. Raises :class:`IncompatibleSDKError`."""
+    try:
+        return getattr(holder, name)
+    except AttributeError as error:
+        raise IncompatibleSDKError(
+            f"{_named(holder)} of {release()} has no {name}", ANOTHER_RELEASE
+        ) from error
+
+
+def sandbox_url(config: Any) -> str | None:
+    """The URL for sandbox traffic that was given explicitly, in releases that take one."""
+    url = getattr(config, "_sandbox_url", None)
+    # Below the configuration's own attribute is the method that reads the variable.
+    return None if callable(url) else url
 
 
 def of(holder: Any) -> Route | None:
@@ -52,7 +82,7 @@ def asks_openkruise(config: Any) -> bool:
     """
     route = any_of(config)
     if isinstance(route, Route):
-        return parse_api_url(config.api_url) is not None
+        return parse_api_url(read(config, "api_url")) is not None
     return route is not None and route.asks
 
 
@@ -85,8 +115,8 @@ def checked(url: str, route: Route, server_domain: str | None) -> str:
     """
     if f"{route.sandbox_authority(server_domain)}{PREFIX}/" not in url:
         raise IncompatibleSDKError(
-            f"This SDK release makes the URL {without_secrets(url)} in a way that is not patched;"
-            " nothing was sent",
+            f"{release()} makes the URL {without_secrets(url)} in a way that is not patched;"
+            " nothing was sent there",
             ANOTHER_RELEASE,
         )
     return url

@@ -15,7 +15,7 @@ def _jupyter_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
     url: str = wrapped(*args, **kwargs)
     config = instance.connection_config
     route = carried.of(config)
-    if route is None or url == config._sandbox_url:
+    if route is None or url == carried.sandbox_url(config):
         return url
     return protocol.with_scheme(carried.checked(url, route, instance.sandbox_domain), route.scheme)
 

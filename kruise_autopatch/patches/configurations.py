@@ -7,14 +7,15 @@ its own domain. Everything else only looks at that route.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import kruise_autopatch.log as log
 import kruise_autopatch.patches.carried as carried
-from kruise_autopatch.errors import IncompatibleSDKError
+from kruise_autopatch.errors import ConfigurationError, IncompatibleSDKError
 from kruise_autopatch.patches.engine import PatchPoint, Wrapper, bind
 from kruise_autopatch.patches.route import Explicit, Route, choose, reason
+from kruise_autopatch.protocol import without_secrets
 from kruise_autopatch.settings import CurrentSettings
 
 _MADE_HERE = frozenset(("get_host", "get_sandbox_url", "get_sandbox_direct_url"))
@@ -26,22 +27,26 @@ def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
         PatchPoint(
             "e2b.connection_config",
             "ConnectionConfig.__init__",
-            _init_configuration(settings, "_api_url", "E2B_API_URL"),
-            ("domain", "debug", "api_url", "sandbox_url"),
+            _init_configuration(settings, E2B_API_URL="_api_url", E2B_SANDBOX_URL="_sandbox_url"),
+            ("domain", "debug"),
         ),
         PatchPoint(
             "e2b.volume.connection_config",
             "VolumeConnectionConfig.__init__",
-            _init_configuration(settings, "_volume_api_url", "E2B_VOLUME_API_URL"),
-            ("domain", "debug", "api_url"),
+            _init_configuration(settings, E2B_VOLUME_API_URL="_volume_api_url"),
+            ("domain", "debug"),
             "module",
         ),
     )
 
 
-def _init_configuration(settings: CurrentSettings, reader: str, variable: str) -> Wrapper:
-    """Wrap the construction of a configuration whose static method ``reader`` reads the
-    environment variable of its API URL."""
+def _init_configuration(settings: CurrentSettings, **readers: str) -> Wrapper:
+    """Wrap the construction of a configuration.
+
+    :param readers: the environment variables of URLs, that of the API first, and the static
+        methods that read them in the releases that take such URLs
+    """
+    variable = next(iter(readers))
 
     def init(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)
@@ -51,8 +56,8 @@ def _init_configuration(settings: CurrentSettings, reader: str, variable: str) -
         explicit = Explicit(
             domain=domain or otherwise,
             domain_source="domain" if domain else "E2B_DOMAIN",
-            api_url=given.get("api_url") or getattr(type(instance), reader)(),
-            sandbox_url=getattr(instance, "_sandbox_url", None),
+            api_url=given.get("api_url") or _read(instance, readers[variable]),
+            sandbox_url=carried.sandbox_url(instance),
             debug=instance.debug,
             api_url_source="api_url" if given.get("api_url") else variable,
             otherwise=otherwise,
@@ -60,17 +65,46 @@ def _init_configuration(settings: CurrentSettings, reader: str, variable: str) -
         route = choose(chosen, explicit)
         carried.attach(instance, route)
         private = route if isinstance(route, Route) else None
+        if private is not None:
+            _refuse_unread(instance, readers)
         if private is not None and not _MADE_HERE.isdisjoint(getattr(instance, "__dict__", ())):
             raise IncompatibleSDKError(
-                "This SDK release keeps functions that make URLs on each ConnectionConfig, where"
-                " they are not patched; nothing was sent",
+                f"{carried.release()} keeps functions that make URLs on each ConnectionConfig,"
+                " where they are not patched; nothing was sent",
                 carried.ANOTHER_RELEASE,
             )
         if private is not None and private.authority is not None:
-            instance.domain = private.authority
             if not explicit.api_url:
-                instance.api_url = private.api_url
+                _check_derived(str(carried.read(instance, "api_url")), instance.domain)
+                carried.assign(instance, "api_url", private.api_url, "its API's URL")
+            carried.assign(instance, "domain", private.authority, "its domain")
         name = type(instance).__name__
-        log.decided(name, instance.api_url, reason(route, explicit))
+        log.decided(name, getattr(instance, "api_url", ""), reason(route, explicit))
 
     return init
+
+
+def _read(instance: Any, reader: str) -> str | None:
+    read = getattr(type(instance), reader, None)
+    return read() if read is not None else None
+
+
+def _refuse_unread(instance: Any, readers: Mapping[str, str]) -> None:
+    """A release that has dropped a variable would go elsewhere than its user has said."""
+    for variable, reader in readers.items():
+        if not hasattr(type(instance), reader) and os.environ.get(variable):
+            raise ConfigurationError(
+                f"{variable} is set, but {carried.release()} is not known to read it; nothing was"
+                " sent",
+                "Unset it, or install a release of e2b that reads it.",
+            )
+
+
+def _check_derived(native: str, domain: str) -> None:
+    """Whether the SDK has made the API's URL of the domain, since nobody has given another one."""
+    if domain not in native:
+        raise IncompatibleSDKError(
+            f"{carried.release()} has the API's URL {without_secrets(native)} from somewhere that"
+            " is not known; nothing was sent",
+            carried.ANOTHER_RELEASE,
+        )

@@ -29,8 +29,8 @@ def points(settings: CurrentSettings) -> Sequence[PatchPoint]:
             _any_key.reset(token)
         if carried.of(config) is not None and _base_url(instance) != config.api_url:
             raise IncompatibleSDKError(
-                f"This SDK release asks the API at {without_secrets(_base_url(instance))}, not at"
-                f" {without_secrets(config.api_url)}; nothing was sent",
+                f"{carried.release()} asks the API at {without_secrets(_base_url(instance))},"
+                f" not at {without_secrets(config.api_url)}; nothing was sent",
                 carried.ANOTHER_RELEASE,
             )
         # Requests are made with this client alone.

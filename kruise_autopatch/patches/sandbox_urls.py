@@ -25,15 +25,15 @@ def _get_host(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
 
 def _get_sandbox_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
     route = carried.of(instance)
-    if route is None or instance._sandbox_url:
+    if route is None or carried.sandbox_url(instance):
         url: str = wrapped(*args, **kwargs)
         return url
     given = bind(wrapped, instance, args, kwargs)
     # The parameter exists since 2.55.1.
     port = given.get("port")
-    return route.sandbox_url(
-        given["sandbox_id"], given["sandbox_domain"], instance.envd_port if port is None else port
-    )
+    if port is None:
+        port = carried.read(instance, "envd_port")
+    return route.sandbox_url(given["sandbox_id"], given["sandbox_domain"], port)
 
 
 def _init_sandbox(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
@@ -46,11 +46,13 @@ def _init_sandbox(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         replied = given.get("sandbox_domain")
         authority = route.sandbox_authority(replied or config.domain)
         given["sandbox_domain"] = authority
-        url = config._sandbox_url or protocol.sandbox_pattern(route.scheme, authority)
+        url = carried.sandbox_url(config) or protocol.sandbox_pattern(route.scheme, authority)
         log.decided("files and commands", url, f"the server's reply names {replied or 'no domain'}")
     wrapped(**given)
-    if route is not None and not config._sandbox_url:
-        carried.checked(instance.envd_api_url, route, given.get("sandbox_domain"))
+    if route is not None and not carried.sandbox_url(config):
+        made = instance.envd_api_url, getattr(instance, "envd_direct_url", None)
+        for url in filter(None, made):
+            carried.checked(url, route, given.get("sandbox_domain"))
 
 
 def _get_sandbox_host(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
@@ -63,7 +65,7 @@ def _get_sandbox_host(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> st
 def _file_url(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> str:
     url: str = wrapped(*args, **kwargs)
     config = instance.connection_config
-    if carried.of(config) is None or config._sandbox_url:
+    if carried.of(config) is None or carried.sandbox_url(config):
         return url
     base = config.get_sandbox_url(instance.sandbox_id, instance.sandbox_domain)
     return protocol.below(base, url)

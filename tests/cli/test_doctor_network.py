@@ -57,6 +57,23 @@ def test_no_key(manager: LocalManager) -> None:
     assert report.status == 1
 
 
+@pytest.mark.parametrize("protocol", ["private", "native"])
+def test_nothing_is_sent_to_who_is_left_native(manager: LocalManager, protocol: str) -> None:
+    before = len(manager.requests())
+    https = {"KRUISE_E2B_HTTPS": "1", "KRUISE_E2B_PROTOCOL": protocol}
+    listed = {"KRUISE_E2B_NATIVE_DOMAINS": f"other.test,{manager.domain}"}
+    report = examine({**manager.environment(), **https, **listed})
+    assert (report.state("network"), report.findings["network"]["code"]) == (
+        "note",
+        "network-left-native",
+    )
+    url = f"https://api.{manager.domain}"
+    expected = f"the network is left out: {url} is among KRUISE_E2B_NATIVE_DOMAINS"
+    assert expected in report.line("network")
+    assert not {"dns", "tcp", "api"} & report.findings.keys()
+    assert len(manager.requests()) == before
+
+
 def test_offline_sends_nothing(manager: LocalManager) -> None:
     before = len(manager.requests())
     report = examine(manager.environment(), "--offline")

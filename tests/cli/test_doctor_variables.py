@@ -61,6 +61,19 @@ def test_what_a_value_means(name: str, value: str | None, state: str, text: str)
     assert report.status == (1 if state == "problem" else 0), report.text
 
 
+@pytest.mark.parametrize(
+    ("listed", "state"),
+    [("kruise.test", "note"), ("a.test,test", "note"), ("other.test", "ok"), ("*.test", "ok")],
+)
+def test_a_domain_that_is_left_native_is_worth_a_look(listed: str, state: str) -> None:
+    report = examine({**ON, "KRUISE_E2B_NATIVE_DOMAINS": listed}, "--offline")
+    assert report.state("variable:E2B_DOMAIN") == state
+    text = "E2B_DOMAIN=kruise.test is among KRUISE_E2B_NATIVE_DOMAINS: clients without a domain of"
+    assert (text in report.line("variable:E2B_DOMAIN")) == (state == "note")
+    code = report.findings["variable:E2B_DOMAIN"]["code"]
+    assert code == ("domain-left-native" if state == "note" else "domain")
+
+
 def test_every_variable_is_there() -> None:
     report = examine(ON, "--offline")
     for variable in settings.VARIABLES:

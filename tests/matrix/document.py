@@ -20,6 +20,9 @@ _SIGNS = {
 }
 
 _MEANINGS = {
+    "http": "every surface below, by private URLs over http",
+    "https": "the same over https",
+    "native": "the same by native URLs (`KRUISE_E2B_PROTOCOL=native`), which are over https alone",
     "control plane": "create, connect, list, get_info, set_timeout, kill by the instance and by "
     "the class, update_network, under `/kruise/api`",
     "pages": "`Sandbox.list`, page by page",
@@ -37,7 +40,8 @@ _MEANINGS = {
     "posted by an HTTP client; a forged one refused",
     "MCP": "`get_mcp_url`; `Sandbox.create(mcp=…)`, which starts the gateway in the sandbox",
     "subclass": "a subclass of `Sandbox`: create, connect, a method of its own",
-    "Jupyter": "code-interpreter: `run_code`, its errors, its contexts",
+    "Jupyter": "code-interpreter: `run_code`, its errors",
+    "contexts": "code-interpreter: contexts are created, used, listed, removed",
     "desktop": "the URL of the desktop's stream",
     "E2B": "`E2B` clients with a domain and a key of their own, beside those of the environment: "
     "of e2b, code-interpreter and desktop; their sandboxes, templates, volumes and secrets",
@@ -51,8 +55,12 @@ _MEANINGS = {
     "secrets": "create, list, get_info, update, destroy [1]",
     "proxies": "`HTTP_PROXY`, `HTTPS_PROXY` and `proxy=`: each request goes by way of the proxy if "
     "and only if it does so natively; over https with an authority from `SSL_CERT_FILE`",
+    "redirects": "redirects of every status, of every request to a sandbox and of those that renew "
+    "its token: nothing is sent to elsewhere",
     "connections": "10 sandboxes with 50 streams each, over HTTP/2 with 100 streams a connection: "
     "no two share one, and a kill is answered while all are open",
+    "HTTP/2": "whether this release speaks it over https, and so lets streams of one sandbox port "
+    "share a connection: [where](#where-streams-share-a-connection)",
 }
 
 _NOTE = """
@@ -74,6 +82,7 @@ def render(
             "",
             *_table([outcome for outcome in outcomes if not outcome[0].extra]),
             "",
+            *_sharing(outcomes),
             *_companions(outcomes),
             *_reasons(
                 outcomes,
@@ -103,7 +112,8 @@ def _introduction(
         "a real SDK in an environment of its own talks to the local sandbox-manager, with the sync",
         "and with the async client, and touches every surface below. A cell has passed if every",
         "URL that the SDK handed out is of the private protocol, every request arrived at the one",
-        "host and below `/kruise/`, and every answer came back right.",
+        "host and below `/kruise/`, and every answer came back right; and if all of that holds",
+        "once more by native URLs, of which every one is as the SDK makes it.",
         "",
         "| cell | meaning |",
         "|---|---|",
@@ -118,7 +128,8 @@ def _introduction(
         "",
         f"Proved on {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d} for kruise-autopatch "
         f"{project_version} (`{digest}`): {len(outcomes)}",
-        f"environments, {len(runs)} conversations, {requests:,} requests, over http and https.",
+        f"environments, {len(runs)} conversations, {requests:,} requests, in both protocols, over",
+        "http and https.",
         f"Guard against requests to elsewhere: {', '.join(guards)}.",
         "`tox -e matrix` repeats it; `tox -e matrix -- --only 2.8.0,2.63.0` does so for a few.",
     ]
@@ -137,11 +148,57 @@ def _table(outcomes: Sequence[Outcome]) -> list[str]:
         "|---" * 4 + "|:-:" * len(verdicts.COLUMNS) + "|",
     ]
     for environment, _, found in reversed(outcomes):
-        cells = [_SIGNS[found[group].word] for group in verdicts.COLUMNS]
+        cells = [_SIGNS[found[group].word] if group in found else "" for group in verdicts.COLUMNS]
         versions = (environment.e2b, environment.python)
         companions = (environment.code_interpreter, environment.desktop)
         lines.append(f"| {' | '.join(map(str, [*versions, *companions, *cells]))} |")
     return lines
+
+
+_SPEAKERS = ("API", "files", "commands", "Jupyter")
+
+
+def _sharing(outcomes: Sequence[Outcome]) -> list[str]:
+    """Who speaks which HTTP over https, and how many streams share a connection; one line for
+    consecutive releases that do the same."""
+    lines: list[tuple[str, str, str]] = []
+    rows = [outcome for outcome in outcomes if not outcome[0].extra and "spoken" in outcome[1]]
+    for environment, report, _ in reversed(rows):
+        version, cells = str(environment.e2b), " | ".join(_spoken(report))
+        if lines and lines[-1][2] == cells:
+            lines[-1] = (version, lines[-1][1], cells)
+        else:
+            lines.append((version, version, cells))
+    return [
+        "## Where streams share a connection",
+        "",
+        "Over https, with 49 commands and one cell in each of 10 sandboxes. Streams of one port of",
+        "a sandbox may share a connection over HTTP/2, as they do natively; over HTTP/1.1 each has",
+        "its own. Nothing is shared by two sandboxes, by two ports, or with the API. Over http",
+        "every release speaks HTTP/1.1.",
+        "",
+        f"| e2b | {' | '.join(_SPEAKERS)} | most streams on one connection |",
+        "|---" + "|:-:" * (len(_SPEAKERS) + 1) + "|",
+        *(
+            f"| {first if first == last else f'{first} to {last}'} | {cells} |"
+            for first, last, cells in lines
+        ),
+        "",
+    ]
+
+
+def _spoken(report: Mapping[str, Any]) -> list[str]:
+    """Of each, and of the sync and the async client if they differ."""
+    found = []
+    for who in _SPEAKERS:
+        versions = {m: ", ".join(spoken.get(who, ["-"])) for m, spoken in report["spoken"].items()}
+        found.append(_one_or_both(versions))
+    return [*found, _one_or_both({mode: str(most) for mode, most in report["together"].items()})]
+
+
+def _one_or_both(of_modes: Mapping[str, str]) -> str:
+    values = set(of_modes.values())
+    return values.pop() if len(values) == 1 else ", ".join(f"{m}: {v}" for m, v in of_modes.items())
 
 
 def _companions(outcomes: Sequence[Outcome]) -> list[str]:

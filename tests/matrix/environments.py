@@ -37,8 +37,11 @@ def build_wheel(directory: Path) -> Path:
 def digest(wheel: Path) -> str:
     """Of what takes part: the wheel, the program and the server. Other results do not count."""
     found = hashlib.sha256()
-    for module in ("conversation", "crowds", "proxied", "proxies", "seldom", "steps", "streaming"):
-        found.update(PROGRAM.with_name(f"{module}.py").read_bytes())
+    for module in (
+        *("conversation", "crowds", "limited", "proxied", "proxies", "seldom", "steps"),
+        *("streaming", "../support/native", "../tokens/redirected", "../tokens/redirects"),
+    ):
+        found.update((PROGRAM.parent / f"{module}.py").read_bytes())
     server = Path(kruise_autopatch_local.__file__).parent
     for source in sorted(server.rglob("*.py")):
         found.update(source.relative_to(server).as_posix().encode() + b"\0" + source.read_bytes())

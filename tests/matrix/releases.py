@@ -28,6 +28,13 @@ REPRESENTATIVE = (
     *("2.38.0", "2.45.1", "2.51.0", "2.55.1", "2.56.0"),
 )
 
+# What else is tried there, on the releases of REPRESENTATIVE where it differs: natively, the routes
+# (2.51), the check of keys (2.25) and the tokens; redirects, where RPCs would follow them.
+SELDOM: Mapping[str, Sequence[str]] = {
+    "native": ("2.8.0", "2.38.0", "2.56.0"),
+    "redirects": ("2.35.0",),
+}
+
 # (releases of the distribution, the e2b that they declare, the e2b among those that they work
 # with in the stock SDK). Measured; releases to come are taken to be like the last line.
 _COMPANIONS: Mapping[str, Sequence[tuple[str, str, str]]] = {
@@ -220,6 +227,11 @@ def _broken(environments: Sequence[Environment]) -> list[Environment]:
         for e2b, interpreter, desktop in _BROKEN_PAIRS
         if e2b in rows
     ]
+
+
+def more_of(environment: Environment) -> list[str]:
+    """What is tried of SELDOM where only representative releases are."""
+    return [what for what, releases in SELDOM.items() if str(environment.e2b) in releases]
 
 
 def is_representative(environment: Environment, releases: Releases) -> bool:

@@ -16,18 +16,21 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from packaging.version import Version
 
 from matrix import document, environments, junit, releases, verdicts
+from matrix.probe import MORE
 from matrix.releases import Environment
 from support.checkout import CHECKOUT, TESTS
 
 DOCUMENT = CHECKOUT / "docs" / "compatibility.md"
 _DAY = 24 * 3600
-_PROBE_PATIENCE = 1200
+# Seconds; an environment takes some minutes, and many times that where others want the processor.
+_PROBE_PATIENCE = 3600
 
 
 def main() -> int:
@@ -58,7 +61,8 @@ def main() -> int:
     reports: dict[Environment, dict[str, Any]] = {}
 
     def prove(environment: Environment) -> tuple[dict[str, Any], float]:
-        return _report(environment, wheel, pythons[environment.python], work, results)
+        more = releases.more_of(environment) if options.representative else list(MORE)
+        return _report(environment, wheel, pythons[environment.python], work, results, more)
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         futures = {pool.submit(prove, environment): environment for environment in chosen}
@@ -120,9 +124,10 @@ def _report(
     interpreter: str,
     work: Path,
     results: Path,
+    more: Sequence[str],
 ) -> tuple[dict[str, Any], float]:
     """What happened in the environment, and how long it took; 0 if it was known already."""
-    kept = results / f"{environment.name}.json"
+    kept = results / f"{'-'.join([environment.name, *more])}.json"
     if kept.exists():
         report: dict[str, Any] = json.loads(kept.read_text())
         return report, 0
@@ -131,22 +136,23 @@ def _report(
     try:
         python = environments.create(environment, wheel, interpreter, directory)
         packages = environments.packages(python)
-        report = probe(python, directory / "report.json")
+        report = probe(python, directory / "report.json", more)
     except environments.BuildError as error:
         return {"problem": str(error)}, time.monotonic() - began
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-    if "problem" not in report:
-        report.update(packages=packages, seconds=round(time.monotonic() - began, 1))
+    report.update(packages=packages, seconds=round(time.monotonic() - began, 1))
+    # What failed, perhaps for want of time, is tried again by the next run.
+    if not _words(verdicts.of(report)) & {verdicts.FAILED}:
         unfinished = kept.with_suffix(".part")
         unfinished.write_text(json.dumps(report, indent=1))
         unfinished.replace(kept)
     return report, time.monotonic() - began
 
 
-def probe(python: Path, result: Path) -> dict[str, Any]:
+def probe(python: Path, result: Path, more: Sequence[str] = MORE) -> dict[str, Any]:
     """What happens with the SDK of an interpreter; see :mod:`matrix.probe`."""
-    command = [sys.executable, "-m", "matrix.probe", str(python), str(result)]
+    command = [sys.executable, "-m", "matrix.probe", str(python), str(result), *more]
     try:
         done = subprocess.run(
             [sys.executable, str(TESTS / "support" / "loopback.py"), *command],

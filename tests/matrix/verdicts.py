@@ -7,13 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from surfaces.tables import GROUPS, URLS, Conversation
+from packaging.version import Version
+
+from surfaces.tables import GROUPS, HTTP2_SINCE, URLS, Conversation
 
 PASSED, ABSENT, STOCK, FAILED = "passed", "not in this release", "broken in stock", "failed"
 
+# The protocol and the scheme of each conversation; the native one is over https alone.
+WAYS = {("private", "http"): "http", ("private", "https"): "https", ("native", "https"): "native"}
 PROXIES = "proxies"
+REDIRECTS = "redirects"
 CONNECTIONS = "connections"
-COLUMNS = (*GROUPS, PROXIES, CONNECTIONS)
+HTTP2 = "HTTP/2"
+COLUMNS = (*WAYS.values(), *GROUPS, PROXIES, REDIRECTS, CONNECTIONS, HTTP2)
 
 # Errors that no server, address or setting can cause. Only these can prove that the stock SDK is
 # broken, by being the same with the switch off.
@@ -30,23 +36,34 @@ class Verdict:
 
 
 def of(report: Mapping[str, Any]) -> dict[str, Verdict]:
-    """The verdict of every group, over all the runs in an environment."""
+    """The verdict of every column, over all the runs in an environment.
+
+    Without those of what was not tried there.
+    """
     if "problem" in report:
         return {column: Verdict(FAILED, (report["problem"],)) for column in COLUMNS}
-    stock = {(run["mode"], run["scheme"]): run for run in report["stock"]}
+    stock = {_key(run): run for run in report["stock"]}
     everywhere = [f"{report['escapes']} attempts to leave loopback"] if report["escapes"] else []
     found: dict[str, list[Verdict]] = {group: [] for group in GROUPS}
+    by_way: dict[str, list[Verdict]] = {}
     for run in report["runs"]:
-        where = f"{run['mode']} over {run['scheme']}"
+        way = WAYS[run["protocol"], run["scheme"]]
+        where = f"{run['mode']} over {way}"
         if run["outcome"] is None or run["outcome"]["id"] is None:
             why = run["problem"] or run["outcome"]["errors"]["create"]
-            for verdicts in found.values():
-                verdicts.append(Verdict(FAILED, (f"{where}: {why}",)))
+            failed = Verdict(FAILED, (f"{where}: {why}",))
+            for verdicts in (*found.values(), by_way.setdefault(way, [])):
+                verdicts.append(failed)
             continue
         conversation = Conversation.of(
-            run["mode"], run["scheme"], run["domain"], run["outcome"], run["requests"]
+            run["mode"],
+            run["scheme"],
+            run["domain"],
+            run["outcome"],
+            run["requests"],
+            native=run["protocol"] == "native",
         )
-        native = stock.get((run["mode"], run["scheme"]))
+        native = stock.get(_key(run))
         native_errors = native["outcome"]["errors"] if native and native["outcome"] else {}
         common = [*everywhere, *_wrong_everywhere(conversation)]
         for group, names in GROUPS.items():
@@ -54,13 +71,39 @@ def of(report: Mapping[str, Any]) -> dict[str, Verdict]:
             what = run["mode"] if verdict.word == STOCK else where
             reasons = tuple(f"{what}: {reason}" for reason in verdict.reasons)
             found[group].append(Verdict(verdict.word, reasons))
-    by_proxy = (*everywhere, *report["proxies"])
-    crowded = (*everywhere, *report["connections"])
+            # What is broken in the stock SDK is so in the column of its group.
+            word = FAILED if verdict.word == FAILED else PASSED
+            why = (f"see {group}",) if word == FAILED else ()
+            by_way.setdefault(way, []).append(Verdict(word, why))
+    others = {column: report[column] for column in _OTHERS if column in report}
     return {
+        **{way: _worst(by_way[way]) for way in WAYS.values() if way in by_way},
         **{group: _worst(verdicts) for group, verdicts in found.items()},
-        PROXIES: Verdict(FAILED, by_proxy) if by_proxy else Verdict(PASSED),
-        CONNECTIONS: Verdict(FAILED, crowded) if crowded else Verdict(PASSED),
+        **{column: _of_problems([*everywhere, *wrong]) for column, wrong in others.items()},
+        HTTP2: _http2(report),
     }
+
+
+# Columns whose problems are in the report as they are.
+_OTHERS = (PROXIES, REDIRECTS, CONNECTIONS)
+
+
+def _key(run: Mapping[str, Any]) -> tuple[str, str, str]:
+    return run["protocol"], run["mode"], run["scheme"]
+
+
+def _of_problems(problems: Sequence[str]) -> Verdict:
+    return Verdict(FAILED, tuple(problems)) if problems else Verdict(PASSED)
+
+
+def _http2(report: Mapping[str, Any]) -> Verdict:
+    """Whether requests over https share connections, as those of this release do natively."""
+    shared = any("2" in versions for who in report["spoken"].values() for versions in who.values())
+    outcomes = [run["outcome"] for run in report["runs"] if run["outcome"] is not None]
+    is_known = bool(outcomes) and (Version(outcomes[0]["versions"]["e2b"]) >= Version(HTTP2_SINCE))
+    if shared != is_known:
+        return Verdict(FAILED, ("HTTP/2 is spoken" if shared else "HTTP/2 is not spoken",))
+    return Verdict(PASSED if shared else ABSENT)
 
 
 def _wrong_everywhere(conversation: Conversation) -> list[str]:

@@ -152,6 +152,13 @@ async def use_code(sandbox: Any) -> None:
         lambda e: e.text,
     )
 
+    def is_listed(contexts: Any) -> bool:
+        return context.id in [one.id for one in contexts]
+
+    await result("list_code_contexts", sandbox.list_code_contexts, is_listed)
+    await attempt("remove_code_context", lambda: sandbox.remove_code_context(context))
+    await result("remove_code_context", sandbox.list_code_contexts, lambda cs: not is_listed(cs))
+
 
 async def control(sandbox_class: Any, sandbox: Any) -> None:
     sandbox_id = sandbox.sandbox_id

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from support import fresh
 from surfaces.limited import LimitedServer
@@ -19,8 +20,17 @@ BOXES, STREAMS = 10, 50
 _PATIENCE = 120
 
 
-def problems(python: str, mode: str, scheme: str, certificates: Mapping[str, str]) -> list[str]:
-    """What is wrong when 10 sandboxes have 50 streams each and one of them is killed."""
+class Crowd(NamedTuple):
+    """What was seen of 10 sandboxes that had 50 streams each, until one of them was killed."""
+
+    problems: list[str]
+    # Who was asked in which versions of HTTP, see LimitedServer.
+    spoken: dict[str, list[str]]
+    # The most streams that were open on one connection.
+    together: int
+
+
+def held(python: str, mode: str, scheme: str, certificates: Mapping[str, str]) -> Crowd:
     with LimitedServer(scheme, certificates) as server, tempfile.TemporaryDirectory() as elsewhere:
         program = subprocess.Popen(
             [python, str(PROGRAM), mode, str(BOXES), str(STREAMS)],
@@ -45,7 +55,11 @@ def problems(python: str, mode: str, scheme: str, certificates: Mapping[str, str
         if server.shared:
             found.append(f"on one connection: {', '.join(sorted(server.shared))}")
     where = f"{mode} over {scheme}"
-    return [f"{where}: {problem}" for problem in found]
+    return Crowd(
+        [f"{where}: {problem}" for problem in found],
+        {who: sorted(versions) for who, versions in sorted(server.spoken.items())},
+        server.most_on_one,
+    )
 
 
 if __name__ == "__main__":
@@ -53,4 +67,4 @@ if __name__ == "__main__":
 
     with tempfile.TemporaryDirectory() as directory:
         issued = loopback_tls.issue(Path(directory))
-        print(problems(sys.argv[1], sys.argv[2], sys.argv[3], issued))
+        print(held(sys.argv[1], sys.argv[2], sys.argv[3], issued))

@@ -38,6 +38,10 @@ _ENDLESS = {
 }
 
 
+# Who is asked, by the last part of the path; else the API.
+_SPEAKERS = {"Start": "commands", "execute": "Jupyter", "files": "files"}
+
+
 class LimitedServer:
     """On a free port of loopback; serves inside a ``with`` statement, in a thread of its own."""
 
@@ -65,6 +69,8 @@ class LimitedServer:
         self.most_connections = 0
         # Who had a stream where somebody else had one, or where the API was asked.
         self.shared: set[str] = set()
+        # Of each of _SPEAKERS and the API, in which versions of HTTP it was asked.
+        self.spoken: dict[str, set[str]] = {}
 
     def environment(self) -> dict[str, str]:
         return {
@@ -191,6 +197,9 @@ class _Connection(asyncio.Protocol):
         self._transport.write(data)
 
     def answer(self, method: str, target: str) -> tuple[int, str, bytes, bool]:
+        last = target.partition("?")[0].rpartition("/")[2]
+        speaker = _SPEAKERS.get(last, "API")
+        self._server.spoken.setdefault(speaker, set()).add(self._speech.version)
         return self._server.answer(self._number, method, target)
 
     def ended(self, target: str) -> None:
@@ -198,6 +207,8 @@ class _Connection(asyncio.Protocol):
 
 
 class _Http2:
+    version = "2"
+
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
         self._targets: dict[int, str] = {}
@@ -232,6 +243,8 @@ class _Http2:
 
 
 class _Http11:
+    version = "1.1"
+
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
         self._h11 = h11.Connection(h11.SERVER)

@@ -82,6 +82,9 @@ SINCE = {
     "desktop E2B get_host": ("e2b-desktop", "2.5.0"),
 }
 
+# The first e2b that speaks HTTP/2, over https.
+HTTP2_SINCE = "2.21.0"
+
 # The e2b-desktop SDK has no async client.
 SYNC_ONLY = {
     "desktop connect",
@@ -113,6 +116,7 @@ REQUESTS = {
     "commands.kill": ("POST", "/kruise/{id}/49983/process.Process/SendSignal"),
     "run_code": ("POST", "/kruise/{id}/49999/execute"),
     "create_code_context": ("POST", "/kruise/{id}/49999/contexts"),
+    "list_code_contexts": ("GET", "/kruise/{id}/49999/contexts"),
     "pty.connect": ("POST", "/kruise/{id}/49983/process.Process/Connect"),
     "update_network": ("PUT", API_PATH + "/sandboxes/{id}/network"),
     "pause": ("POST", API_PATH + "/sandboxes/{id}/pause"),
@@ -140,6 +144,8 @@ RESULTS = {
     "run_code": "45",
     "run_code failing": "ZeroDivisionError",
     "run_code in a context": "21",
+    "list_code_contexts": True,
+    "remove_code_context": True,
     "is_running": True,
     "list": True,
     "get_info": True,
@@ -258,9 +264,10 @@ GROUPS = {
     ),
     "MCP": ("get_mcp_url", "MCP start"),
     "subclass": ("subclass", "subclass get_host"),
-    "Jupyter": (
-        *("import e2b_code_interpreter", "jupyter_url", "run_code", "run_code failing"),
-        *("create_code_context", "run_code in a context"),
+    "Jupyter": (*("import e2b_code_interpreter", "jupyter_url", "run_code", "run_code failing"),),
+    "contexts": (
+        *("create_code_context", "run_code in a context", "list_code_contexts"),
+        "remove_code_context",
     ),
     "desktop": ("import e2b_desktop", "desktop connect", "desktop stream", "desktop stream, plain"),
     "E2B": (

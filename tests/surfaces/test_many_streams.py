@@ -11,11 +11,12 @@ from kruise_autopatch_local import LocalManager
 from support import fresh
 from surfaces import crowds
 from surfaces.limited import LimitedServer
+from surfaces.tables import HTTP2_SINCE
 
 # More than the 200 connections that e2b 2.56 and newer allow for each address.
 STREAMS = 230
 
-RELEASE = tuple(map(int, version("e2b").split(".")[:2]))
+RELEASE = tuple(map(int, version("e2b").split(".")))
 
 PROGRAM = f"""
 import os
@@ -43,7 +44,12 @@ def test_a_kill_is_answered_while_many_streams_are_open() -> None:
 def test_sandboxes_share_no_connection(
     mode: str, scheme: str, certificates: dict[str, str]
 ) -> None:
-    assert crowds.problems(sys.executable, mode, scheme, certificates) == []
+    crowd = crowds.held(sys.executable, mode, scheme, certificates)
+    assert crowd.problems == []
+    # Over plain HTTP nobody can choose HTTP/2.
+    speaks_http2 = scheme == "https" and tuple(map(int, HTTP2_SINCE.split("."))) <= RELEASE
+    assert crowd.spoken["API"] == crowd.spoken["commands"] == ["2" if speaks_http2 else "1.1"]
+    assert (crowd.together > 1) == speaks_http2
 
 
 # Streams of two sandboxes, begun one after the other.

@@ -69,6 +69,17 @@ for options in ({}, {"domain": "other.test:8443"}, {"api_url": "http://api.test:
     result[f"{options} volumes"] = VolumeConnectionConfig(**volume).api_url
 """
 
+# That we are there, and take part in each client of OpenKruise's.
+PRESENT = """
+import kruise_autopatch
+from kruise_autopatch.patches import carried
+status = kruise_autopatch.status()
+states = sorted({patch.state for patch in status.patches} - {"absent"})
+ours = [carried.is_openkruise(e2b.ConnectionConfig(**options))
+        for options in ({}, {"domain": "other.test"}, {"domain": "e2b.app"}, {"debug": True})]
+result = [result, status.settings.protocol, states, ours]
+"""
+
 E2B = {"E2B_DOMAIN": "kruise.test", "E2B_API_KEY": "e2b_00"}
 NATIVE = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_PROTOCOL": "native"}
 
@@ -86,13 +97,12 @@ def test_every_url_is_to_the_letter_what_the_sdk_makes(way: str, explicit: dict[
     stock = _stock(**explicit)
     assert "https://49983-s1.replied.test" in str(stock) or explicit
     if way == "variable":
-        ours = forked.value(PROGRAM, {**E2B, **explicit, **NATIVE})
+        ours = forked.value(PROGRAM + PRESENT, {**E2B, **explicit, **NATIVE})
     else:
         call = "import kruise_autopatch; kruise_autopatch.patch_e2b(protocol='native')"
-        ours = forked.value(f"{call}\n{PROGRAM}", {**E2B, **explicit})
-    assert ours == stock
-    # The patches are there all the same.
+        ours = forked.value(f"{call}\n{PROGRAM}{PRESENT}", {**E2B, **explicit})
     assert len(stock) > 70
+    assert ours == [stock, "native", ["applied"], [True, True, False, False]]
 
 
 API_URL = "import e2b\nresult = e2b.ConnectionConfig({arguments}).api_url"

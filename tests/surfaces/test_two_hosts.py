@@ -1,9 +1,12 @@
 """With ``KRUISE_E2B_SANDBOX_DOMAIN`` the API's host and the sandboxes' host stay two things.
 
-Also for a program that has kept what ``sandbox_domain`` says, and comes back with it.
+Also for a program that has kept what ``sandbox_domain`` says, and comes back with it. With
+``server``, where the reply names that host, any ``domain=`` may be the API's, and is taken for it.
 """
 
 from __future__ import annotations
+
+import json
 
 import pytest
 
@@ -105,3 +108,49 @@ def test_an_explicit_api_is_enough() -> None:
 def test_debug_mode_is_native_for_every_domain() -> None:
     code = API_URL.format(arguments="domain='gateway.test', debug=True")
     assert forked.value(code, GATEWAY) == "http://localhost:3000"
+
+
+# The reply's domain: a gateway, which nobody asks here.
+GATEWAYS = "gateways.example:8443"
+
+BY_REPLY = """
+import asyncio, inspect, json, os, sys
+import e2b
+
+async def settled(value):
+    return await value if inspect.isawaitable(value) else value
+
+async def main(cls):
+    made = await settled(cls.create())
+    kept, sandbox_id = made.sandbox_domain, made.sandbox_id
+    again = await settled(cls.connect(sandbox_id))
+    built = cls(sandbox_id=sandbox_id, sandbox_domain=kept, envd_version=made._envd_version,
+                envd_access_token=None, traffic_access_token=None,
+                connection_config=e2b.ConnectionConfig())
+    await settled(built.set_timeout(600))
+    await settled(built.connect())
+    await settled(built.kill())
+    boxes = [made, again, built]
+    print(json.dumps([sandbox_id, [box.sandbox_domain for box in boxes],
+                      [box.envd_api_url for box in boxes],
+                      e2b.ConnectionConfig(domain=kept).api_url]), flush=True)
+    os._exit(0)
+
+asyncio.run(main(getattr(e2b, sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("kind", ["Sandbox", "AsyncSandbox"])
+def test_a_domain_that_the_server_replied_is_kept_for_the_sandbox_alone(kind: str) -> None:
+    with LocalManager(e2b_domain=GATEWAYS) as manager:
+        variables = {**ON, **manager.environment(), "KRUISE_E2B_SANDBOX_DOMAIN": "server"}
+        done = forked.run(["-c", BY_REPLY, kind], variables)
+        assert done.returncode == 0, done.stderr
+        sandbox_id, domains, urls, api_url = json.loads(done.stdout)
+        hosts = [request["host"] for request in manager.requests()]
+    assert domains == [GATEWAYS] * 3
+    assert urls == [f"http://{GATEWAYS}/kruise/{sandbox_id}/49983"] * 3
+    # Created, connected to twice, its time set, killed.
+    assert hosts == [manager.domain] * 5
+    # But as an argument it is what it says.
+    assert api_url == f"http://{GATEWAYS}/kruise/api"

@@ -2,7 +2,7 @@
 
 Usage: redirected.py sync|async TOKEN SANDBOX...
 
-What is answered does not matter.
+What is answered does not matter. It says at its end whether it can ask Jupyter at all.
 """
 
 from __future__ import annotations
@@ -19,11 +19,25 @@ from e2b import ConnectionConfig, PtySize
 from packaging.version import Version
 
 MODE, TOKEN, *SANDBOXES = sys.argv[1:]
+# What run_code raises in pairs of e2b and e2b-code-interpreter that do not work together.
+BROKEN = (AttributeError, TypeError)
+
 SandboxClass: Any = getattr(e2b_code_interpreter, "AsyncSandbox" if MODE == "async" else "Sandbox")
 
 
 async def settle(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
+
+
+without_jupyter = False
+
+
+async def run_code(sandbox: Any) -> None:
+    global without_jupyter
+    try:
+        await settle(sandbox.run_code("1"))
+    except BROKEN:
+        without_jupyter = True
 
 
 async def use(sandbox_id: str) -> None:
@@ -50,7 +64,7 @@ async def use(sandbox_id: str) -> None:
         lambda: sandbox.commands.kill(7),
         lambda: sandbox.pty.create(PtySize(20, 80), **options),
         lambda: sandbox.pty.kill(7),
-        lambda: sandbox.run_code("1"),
+        lambda: run_code(sandbox),
         sandbox.create_code_context,
         sandbox.list_code_contexts,
         lambda: sandbox.restart_code_context("c"),
@@ -70,6 +84,6 @@ async def main() -> None:
 
 
 asyncio.run(main())
-print("done", flush=True)
+print("done, without Jupyter" if without_jupyter else "done", flush=True)
 # The Rust transport of e2b 2.38 and newer may abort the interpreter's shutdown.
 os._exit(0)

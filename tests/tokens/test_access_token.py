@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support import forked
+from support import forked, fresh
 
 PROGRAM = """
 import asyncio, inspect, json, os
@@ -82,3 +82,46 @@ def test_it_goes_to_the_sandboxes_jupyter_and_nowhere_else(
     found = json.loads(forked.output(names + PROGRAM, variables).splitlines()[-1])
     expected = {name: [[tokens], [[None, None]]] for name, (*_, tokens) in cases.items()}
     assert dict(zip(cases, found)) == expected
+
+
+JUPYTER = """
+import asyncio, inspect
+import e2b, e2b_code_interpreter, httpx
+from packaging.version import Version
+
+async def taken(cls):
+    box = cls(sandbox_id="box", sandbox_domain=None, envd_version=Version("0.2.10"),
+              envd_access_token="access", traffic_access_token="opaque",
+              connection_config=e2b.ConnectionConfig())
+    request = httpx.Request("POST", f"{box._jupyter_url}/execute")
+    for hook in box._client.event_hooks["request"]:
+        value = hook(request)
+        if inspect.isawaitable(value):
+            await value
+    return [request.headers.get("x-access-token"), request.headers.get("e2b-traffic-access-token")]
+
+result = [asyncio.run(taken(getattr(e2b_code_interpreter, name)))
+          for name in ("Sandbox", "AsyncSandbox")]
+"""
+
+
+@pytest.mark.parametrize(
+    ("scheme", "domain"),
+    [
+        ("https", "kruise.test:443"),
+        ("http", "kruise.test:80"),
+        ("https", "kruise.test:8443"),
+        ("http", "Kruise.Test"),
+        ("https", "[::1]:443"),
+        ("https", "b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.test"),
+    ],
+)
+def test_it_goes_there_however_the_domain_is_spelled(scheme: str, domain: str) -> None:
+    variables = {
+        "KRUISE_E2B_PATCH": "1",
+        "KRUISE_E2B_HTTPS": str(int(scheme == "https")),
+        "E2B_DOMAIN": domain,
+        "E2B_API_KEY": "e2b_00",
+        "PYTHONUTF8": "1",
+    }
+    assert fresh.value(JUPYTER, variables) == [["access", "opaque"]] * 2

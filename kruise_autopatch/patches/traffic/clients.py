@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
-from kruise_autopatch.protocol import headers
+from httpx import URL
+
+from kruise_autopatch.errors import IncompatibleSDKError
+from kruise_autopatch.patches import carried
+from kruise_autopatch.protocol import headers, sandbox_port, without_secrets
 
 
 def http_clients(sandbox: Any) -> Iterator[Any]:
@@ -53,17 +56,19 @@ def _is_client(value: Any) -> bool:
 class _Hook:
     """Adds the tokens to requests to the sandbox, and takes them from any other.
 
-    A redirect, should anybody follow it, may lead elsewhere.
+    A redirect, should anybody follow it, may lead elsewhere. But nobody asks a private sandbox by
+    its native name, except an SDK that makes URLs in a way of which we do not know.
     """
 
     __slots__ = ("_access_token", "_host", "_keeper", "_path")
 
     def __init__(self, keeper: Any, access_token: str | None, base: str) -> None:
-        parts = urlsplit(base)
+        # As the URLs of requests are: without the scheme's own port, in lower case, IDNA-encoded.
+        url = URL(base)
         self._keeper = keeper
         self._access_token = access_token
-        self._host = parts.netloc.rpartition("@")[2].lower().encode()
-        self._path = parts.path.rstrip("/").encode()
+        self._host = url.netloc
+        self._path = url.raw_path.rstrip(b"/")
 
     def _concerns(self, url: Any) -> bool:
         path = url.raw_path
@@ -75,8 +80,20 @@ class _Hook:
         )
 
     def _strip(self, request: Any) -> None:
+        if self._is_native_name(request.url.netloc):
+            raise IncompatibleSDKError(
+                f"{carried.release()} makes the URL {without_secrets(str(request.url))} in a way"
+                " that is not patched; nothing was sent there",
+                carried.ANOTHER_RELEASE,
+            )
         for name in (headers.TRAFFIC_TOKEN, headers.ACCESS_TOKEN):
             request.headers.pop(name, None)
+
+    def _is_native_name(self, netloc: bytes) -> bool:
+        """Whether it is a ``PORT-ID`` below the one host of a private sandbox."""
+        is_private = sandbox_port(self._path.decode()) is not None
+        port = netloc.partition(b"-")[0]
+        return is_private and port.isdigit() and netloc.endswith(b"." + self._host)
 
     def _add(self, request: Any, renewed: str | None) -> None:
         token = renewed or (self._keeper and self._keeper.current)

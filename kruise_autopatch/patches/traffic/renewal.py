@@ -23,8 +23,8 @@ def fetch(config: Any, sandbox_id: str) -> Answer:
     from e2b.api.client_sync import get_api_client
 
     until = time.monotonic() + PATIENCE
-    client = get_api_client(_for_one_request(config)).get_httpx_client()
-    route = _route(config, sandbox_id)
+    api_client = get_api_client(_for_one_request(config))
+    client, route = api_client.get_httpx_client(), _route(config, api_client, sandbox_id)
     body = b""
     try:
         with client.stream("POST", route, headers=_HEADERS, timeout=_timeout(config)) as response:
@@ -46,8 +46,8 @@ def fetch(config: Any, sandbox_id: str) -> Answer:
 async def afetch(config: Any, sandbox_id: str) -> Answer:
     from e2b.api.client_async import get_api_client
 
-    client = get_api_client(_for_one_request(config)).get_async_httpx_client()
-    route = _route(config, sandbox_id)
+    api_client = get_api_client(_for_one_request(config))
+    client, route = api_client.get_async_httpx_client(), _route(config, api_client, sandbox_id)
     body = b""
     async with client.stream("POST", route, headers=_HEADERS, timeout=_timeout(config)) as response:
         if response.status_code == 200:
@@ -58,10 +58,10 @@ async def afetch(config: Any, sandbox_id: str) -> Answer:
         return _answer(response, body)
 
 
-def _route(config: Any, sandbox_id: str) -> str:
+def _route(config: Any, api_client: Any, sandbox_id: str) -> str:
     """Below the API's URL: of all its routes, the server has this one on the private path alone."""
     route = headers.traffic_token_route(sandbox_id)
-    is_native = carried.of(config) is None and not urlsplit(config.api_url).path.strip("/")
+    is_native = carried.of(config) is None and not urlsplit(api_client._base_url).path.strip("/")
     return f"{API_PATH}{route}" if is_native else route
 
 
