@@ -343,6 +343,13 @@ def test_without_any_token_the_request_fails_and_says_why() -> None:
     assert "the server answered 404" in str(error)
 
 
+def test_where_nobody_has_asked_the_error_says_so() -> None:
+    clock = Clock()
+    state = machine(clock, None, required=True)
+    error = state.error(clock())
+    assert error.problem == "could not be obtained: nobody has asked for one yet"
+
+
 def test_who_does_not_wait_for_the_answer_is_told_so() -> None:
     clock = Clock()
     state = machine(clock, None, required=True)
