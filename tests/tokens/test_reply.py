@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -29,8 +30,14 @@ def failure(answer: Answer) -> Failure:
 
 @pytest.mark.parametrize(
     "token",
-    [GOOD, jwt(LATER), jwt(LATER, sandbox="odd"), "opaque"],
-    ids=["bound", "unbound", "oddly bound", "opaque"],
+    [
+        GOOD,
+        jwt(LATER),
+        jwt(LATER, sandbox="odd"),
+        jwt(LATER, sandbox={"sandboxId": 7}),
+        "opaque",
+    ],
+    ids=["bound", "unbound", "oddly bound", "bound to a number", "opaque"],
 )
 @pytest.mark.parametrize("skew", [-5, 0, 5])
 def test_a_good_reply_gives_a_token_with_the_earlier_expiry(token: str, skew: int) -> None:
@@ -52,6 +59,18 @@ def test_a_good_reply_gives_a_token_with_the_earlier_expiry(token: str, skew: in
 )
 def test_the_expiration_may_be_written_in_every_way_of_rfc_3339(text: str, expected: float) -> None:
     assert judge(reply("opaque", text), SANDBOX, NOW) == Token("opaque", expected)
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="no other time zone for one process")
+def test_the_time_zone_of_the_machine_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        monkeypatch.setenv("TZ", "TEST-9")
+        time.tzset()
+        for text in ("2027-01-15T08:10:00Z", "2027-01-15T17:10:00+09:00"):
+            assert judge(reply("opaque", text), SANDBOX, NOW) == Token("opaque", LATER)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize(
