@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from kruise_agents.keys import encode_for_e2b_sdk
-from kruise_agents.patch_traffic_token import patch_traffic_access_token
-from kruise_agents.traffic_token import TrafficAccessTokenExpired
 
 from kruise_autopatch import ConfigurationError, KruiseAutopatchError, decode_api_key
+from kruise_autopatch.kruise_agents.keys import encode_for_e2b_sdk
+from kruise_autopatch.kruise_agents.patch_traffic_token import patch_traffic_access_token
+from kruise_autopatch.kruise_agents.traffic_token import TrafficAccessTokenExpired
 from support import fresh
 from support.programs import ON
 
@@ -29,7 +29,7 @@ def test_tokens_that_nobody_renews_are_an_error() -> None:
 
 def test_where_the_private_protocol_is_on_they_are_renewed_anyway() -> None:
     code = """
-from kruise_agents.patch_traffic_token import patch_traffic_access_token
+from kruise_autopatch.kruise_agents.patch_traffic_token import patch_traffic_access_token
 result = patch_traffic_access_token()
 """
     assert fresh.value(code, ON) is None
