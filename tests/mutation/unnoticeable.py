@@ -23,6 +23,7 @@ class Unnoticeable(NamedTuple):
 
 _AT_IMPORT = "it runs when its module is imported, before a mutant is in force"
 _DISCARDED = "the host that is made of it is thrown away: the id and the port are checked"
+_NO_CAPITALS = "there are no capitals left to strip"
 
 UNNOTICEABLE = (
     Unnoticeable("routes.xǁ_Writeǁ__init__", "", _AT_IMPORT),

@@ -93,6 +93,7 @@ def test_of_an_argument() -> None:
         ("x:// a.test /b://c", "has a scheme; write only the host, such as 'a.test'"),
         ("https://", f"has a scheme; write only the host{AN_EXAMPLE}"),
         ("a b", "contains a space; write the host without it, such as 'ab'"),
+        ("aX b", "contains a space; write the host without it, such as 'aXb'"),
         ("a.test\r", "contains a line break; write the host without it, such as 'a.test'"),
         ("a.test\n", "contains a line break; write the host without it, such as 'a.test'"),
         ("a/b/c", "has a path; write only the host, such as 'a'"),
@@ -100,6 +101,9 @@ def test_of_an_argument() -> None:
         ("a#b#c", "has a fragment; write only the host, such as 'a'"),
         ("u:p@ss@a", "has user information; write only the host, such as 'a'"),
         ("a:b", "has the port 'b'; write a number from 1 to 65535 after the colon, or none"),
+        ("a:٣", "has the port '٣'; write a number from 1 to 65535 after the colon, or none"),
+        ("[::1]:", "has the port ''; write a number from 1 to 65535 after the colon, or none"),
+        ("[::1]:8]", "has the port '8]'; write a number from 1 to 65535 after the colon, or none"),
         ("[::g]", "is not an IPv6 address; write it as '[::1]' or '[::1]:8443'"),
         (
             "::2",

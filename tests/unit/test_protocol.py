@@ -19,6 +19,7 @@ from kruise_autopatch.protocol import written as urls
         "sandbox-manager.sandbox-system.svc.cluster.local.",
         "localhost",
         "localhost:7788",
+        "localhost:1",
         "10.0.0.7:80",
         "[::1]",
         "[::1]:8443",
@@ -96,6 +97,7 @@ def test_other_domains_are_not_public(authority: str) -> None:
         ("xa.test", ("a.test",), False),
         ("a.test", ("x.a.test",), False),
         ("a.test", (), False),
+        ("straße.test", ("strasse.test",), False),
         # One without a port is of every port.
         ("a.test:80", ("a.test",), True),
         ("a.test:80", ("a.test:80",), True),
