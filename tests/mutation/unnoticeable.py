@@ -42,7 +42,8 @@ UNNOTICEABLE = (
     Unnoticeable(
         "routes.x_served", 'request.get("method", "GET")', "it is put into capitals anyway"
     ),
-    Unnoticeable("authorities.x__normal", 'rstrip("XX.XX")', "there are no capitals left to strip"),
+    Unnoticeable("authorities.x__host_and_port", 'rstrip("XX.XX")', _NO_CAPITALS),
+    Unnoticeable("authorities.x__normal", 'rstrip("XX.XX")', _NO_CAPITALS),
     Unnoticeable(
         "reply.x__seconds", '(retry_after or "XXXX")', "that is no number and no date either"
     ),
