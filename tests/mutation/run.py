@@ -39,13 +39,16 @@ def main() -> int:
     _mutmut(work, "run", *options.mutants, stdout=None)
     outcomes = dict(_outcomes(_mutmut(work, "results", "--all", "true")))
     unnoticed = [name for name, outcome in outcomes.items() if outcome not in _NOTICED]
-    unexplained = 0
-    for name in unnoticed:
-        change = _change(_mutmut(work, "show", name))
-        reason = next((each.reason for each in UNNOTICEABLE if each.is_of(name, change)), None)
-        unexplained += reason is None
-        print(f"\n{name}: {reason or outcomes[name]}", *change, sep="\n    ")
-    return _sum_up(outcomes, len(unnoticed), unexplained)
+    explained = [_explained(work, name, outcomes[name]) for name in unnoticed]
+    return _sum_up(outcomes, len(unnoticed), sum(explained))
+
+
+def _explained(work: Path, name: str, outcome: str) -> bool:
+    """Show a change that nothing has noticed, and say whether it could be."""
+    change = _change(_mutmut(work, "show", name))
+    reason = next((each.reason for each in UNNOTICEABLE if each.is_of(name, change)), None)
+    print(f"\n{name}: {reason or outcome}", *change, sep="\n    ")
+    return reason is not None
 
 
 def _prepare(work: Path) -> None:
@@ -79,7 +82,7 @@ def _change(diff: str) -> list[str]:
     return [line for line in diff.splitlines() if re.match(r"[-+](?![-+]{2} )", line)]
 
 
-def _sum_up(outcomes: dict[str, str], unnoticed: int, unexplained: int) -> int:
+def _sum_up(outcomes: dict[str, str], unnoticed: int, explained: int) -> int:
     all_of_them = Counter(_module(name) for name in outcomes)
     noticed = Counter(_module(name) for name in outcomes if outcomes[name] in _NOTICED)
     print()
@@ -88,7 +91,7 @@ def _sum_up(outcomes: dict[str, str], unnoticed: int, unexplained: int) -> int:
     share = 100 * (1 - unnoticed / len(outcomes))
     print(
         f"{share:6.1f} % of {len(outcomes):4}  are noticed; of the other {unnoticed},"
-        f" {unnoticed - unexplained} make no difference that a test could see"
+        f" {explained} make no difference that a test could see"
     )
     return int(share < ENOUGH)
 
