@@ -13,5 +13,6 @@ def patch_traffic_access_token() -> None:
     if not status().enabled:
         raise ConfigurationError(
             "patch_traffic_access_token() was called, but the private protocol is off, and traffic"
-            " tokens are renewed on it alone; call patch_e2b() first, or set KRUISE_E2B_PATCH=1."
+            " tokens are renewed on it alone",
+            "call patch_e2b() first, or set KRUISE_E2B_PATCH=1.",
         )

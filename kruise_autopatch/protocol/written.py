@@ -71,7 +71,7 @@ def other_form(url: str, *, https: bool | None = None) -> str:
 def parse_private(url: str) -> Address:
     """Read a private URL as sandbox-manager does. Raises :class:`InvalidUrl`."""
     scheme, authority, target = _split(url)
-    path = re.split("[?#]", target, maxsplit=1)[0]
+    path = re.split("[?#]", target)[0]
     if path == API_PATH or path.startswith(f"{API_PATH}/"):
         return Address(scheme, authority, None, None, target[len(API_PATH) :])
     if not path.startswith(f"{PREFIX}/"):
@@ -84,7 +84,7 @@ def parse_private(url: str) -> Address:
     rest = target[len(start) :]
     if rest.startswith("?"):
         raise InvalidUrl("has a query straight after the port; the server wants a slash between")
-    _check_sandbox(authority, sandbox_id, int(port))
+    _check_sandbox(sandbox_id, int(port))
     return Address(scheme, authority, sandbox_id, int(port), rest)
 
 
@@ -95,7 +95,7 @@ def private_url(address: Address) -> str:
         raise InvalidUrl("is of E2B's public cloud, which does not speak the private protocol")
     if sandbox_id is None or port is None:
         return f"{api_url(scheme, authority)}{rest}"
-    _check_sandbox(authority, sandbox_id, port)
+    _check_sandbox(sandbox_id, port)
     slash = "/" if rest.startswith("?") else ""
     return f"{sandbox_url(scheme, authority, sandbox_id, port)}{slash}{rest}"
 
@@ -139,7 +139,7 @@ def _split(url: str) -> tuple[str, str, str]:
     scheme, separator, after = url.partition("://")
     if not separator or scheme.lower() not in _SCHEMES:
         raise InvalidUrl(f"does not begin with one of {', '.join(f'{s}://' for s in _SCHEMES)}")
-    authority = re.split("[/?#]", after, maxsplit=1)[0]
+    authority = re.split("[/?#]", after)[0]
     try:
         parse_authority(authority)
     except InvalidDomain as reason:
@@ -151,9 +151,9 @@ def _is_port(text: str) -> bool:
     return bool(_PORT.fullmatch(text)) and 0 < int(text) < 65536
 
 
-def _check_sandbox(authority: str, sandbox_id: str, port: int) -> None:
+def _check_sandbox(sandbox_id: str, port: int) -> None:
     try:
-        sandbox_host(authority, sandbox_id, port)
+        sandbox_host("", sandbox_id, port)
     except InvalidSandbox as reason:
         raise InvalidUrl(f"leads nowhere: {reason}") from None
 

@@ -161,3 +161,52 @@ def test_a_text_becomes_one_line_that_cannot_steer_a_terminal() -> None:
         Censor({})("a\r\nb\x1b[2J\x07")
         == "a b\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}"
     )
+
+
+@pytest.mark.parametrize(
+    ("environment", "text", "shown"),
+    [
+        ({"E2B_API_KEY": "secret"}, "secret", "<E2B_API_KEY>"),
+        ({"E2B_API_KEY": "secre"}, "secre", "secre"),
+        ({"E2B_API_KEY": "some-key"}, "some-keysome-key!", "<E2B_API_KEY><E2B_API_KEY>!"),
+        # The longer one is the one that is meant.
+        (
+            {"E2B_API_KEY": "some-key", "E2B_ACCESS_TOKEN": "some-key-and-more"},
+            "some-key-and-more, some-key",
+            "<E2B_ACCESS_TOKEN>, <E2B_API_KEY>",
+        ),
+        ({"E2B_API_KEY": "some-key another-key"}, "is it another-key?", "is it <E2B_API_KEY>?"),
+        # base64 without its padding.
+        ({"E2B_API_KEY": "some-api-key!"}, "c29tZS1hcGkta2V5IQ", "<E2B_API_KEY>"),
+        ({"E2B_API_KEY": "secret\U0010ffff"}, "secret&#1114111;", "<E2B_API_KEY>"),
+        ({"E2B_API_KEY": "some-key"}, "&#1114112; \\u{110000}", "&#1114112; \\u{110000}"),
+        # What is no UTF-8 in the environment.
+        ({"E2B_API_KEY": "secret\udcff"}, "secret\udcff", "<E2B_API_KEY>"),
+        ({"E2B_API_KEY": "secret\udcff"}, "736563726574ff", "<E2B_API_KEY>"),
+        ({"E2B_API_KEY": "secret\udcff"}, "secret%FF", "<E2B_API_KEY>"),
+    ],
+)
+def test_where_a_secret_begins_and_ends(environment: dict[str, str], text: str, shown: str) -> None:
+    assert Censor(environment)(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "text", "shown"),
+    [
+        ("http://u:abcdef@proxy.test", "abcdef, u:abcdef", "<password>, <user>"),
+        ("http://u:abcd@proxy.test", "abcd, u:abcd, u:abcd@host", "abcd, <user>, <user>@host"),
+        ("http://u:half:another@proxy.test", "half:another", "<password>"),
+        ("http://u:pass%2Fword@proxy.test", "pass/word, u:pass/word", "<password>, <user>"),
+        ("u:password@proxy.test", "password", "<password>"),
+        # A user's name alone is no secret, but is left out of URLs.
+        ("http://somebody@proxy.test", "somebody, somebody@host", "somebody, <user>@host"),
+        ("http://a@b", "hello", "hello"),
+    ],
+)
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "E2B_API_URL", "KRUISE_E2B_DOMIAN", "my_proxy"])
+def test_which_part_of_a_url_is_a_secret(name: str, url: str, text: str, shown: str) -> None:
+    assert Censor({name: url})(text) == shown
+
+
+def test_an_address_in_any_other_variable_is_none() -> None:
+    assert Censor({"EMAIL": "somebody@kruise.test"})("to somebody@host") == "to somebody@host"

@@ -329,7 +329,7 @@ def test_the_old_token_is_sent_until_it_expires_and_not_a_moment_longer() -> Non
     assert state.decide(clock()) is Step.REFUSE
     error = state.error(clock())
     assert type(error) is TrafficAccessTokenExpired
-    assert "the server answered 503" in str(error)
+    assert str(error) == "has expired and could not be renewed: the server answered 503."
 
 
 def test_without_any_token_the_request_fails_and_says_why() -> None:
@@ -340,7 +340,14 @@ def test_without_any_token_the_request_fails_and_says_why() -> None:
     assert state.decide(clock()) is Step.REFUSE
     error = state.error(clock())
     assert type(error) is TrafficAccessTokenError
-    assert "the server answered 404" in str(error)
+    assert str(error) == "could not be obtained: the server answered 404."
+
+
+def test_where_nobody_has_asked_the_error_says_so() -> None:
+    clock = Clock()
+    state = machine(clock, None, required=True)
+    error = state.error(clock())
+    assert error.problem == "could not be obtained: nobody has asked for one yet"
 
 
 def test_who_does_not_wait_for_the_answer_is_told_so() -> None:
@@ -350,7 +357,8 @@ def test_who_does_not_wait_for_the_answer_is_told_so() -> None:
     finish(state, UNAVAILABLE, clock)
     clock.pass_(1)
     state.decide(clock())
-    assert state.error(clock()).problem.endswith("the server has not answered in time")
+    error = state.error(clock())
+    assert error.problem == "could not be obtained: the server has not answered in time"
 
 
 def test_an_outage_through_expiry_ends_when_the_server_is_back() -> None:

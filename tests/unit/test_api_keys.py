@@ -7,10 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kruise_autopatch import ConfigurationError, decode_api_key, encode_api_key
+from kruise_autopatch.api_keys import is_encoded
 
 KEY = "some-api-key"
 # From openkruise/agents.
 ENCODED = "e2b_6f6b6167010000000c736f6d652d6170692d6b657947a2e62d3ce60d6d"
+
+
+def test_the_encoded_form_is_told_by_its_look() -> None:
+    assert is_encoded(ENCODED)
+    assert is_encoded(ENCODED[:-1] + "e")
+    assert not is_encoded(KEY)
 
 
 def test_the_vector_of_the_server() -> None:

@@ -50,6 +50,7 @@ def test_so_does_every_write_that_v1_has(method: str, path: str) -> None:
         ("get", "/v2/sandboxes"),
         ("get", "/templates/v2/aliases"),
         ("get", "/volumes"),
+        ("post", "/v1/templates"),
     ],
 )
 def test_what_is_served_or_has_no_version_is_left_alone(method: str, path: str) -> None:
@@ -68,6 +69,7 @@ def test_what_is_served_or_has_no_version_is_left_alone(method: str, path: str) 
         ("post", "/v3/sandboxes", "POST /v3/sandboxes"),
         ("post", "/v2/templates/t1/builds/b1?a=b", "POST /v2/templates/ID/builds/ID"),
         ("get", "/v12/anything", "GET /v12/anything"),
+        ("get", "/v2/templates?limit=1", "GET /v2/templates"),
     ],
 )
 def test_every_other_route_of_a_later_version_goes_through_and_is_named(
@@ -77,3 +79,8 @@ def test_every_other_route_of_a_later_version_goes_through_and_is_named(
     found = served(request)
     assert found.request is request
     assert found.unserved == route
+
+
+def test_a_request_without_a_method_is_a_get() -> None:
+    assert served({"url": "/v2/sandboxes"}).unserved is None
+    assert served({"url": "/v3/templates"}).unserved == "GET /v3/templates"

@@ -89,3 +89,57 @@ def test_a_call_does_not_read_the_variables_that_it_has_arguments_for() -> None:
     environment = {"KRUISE_E2B_PATCH": "nonsense", "KRUISE_E2B_HTTPS": "nonsense"}
     chosen = settings.for_call(environment, https=False, validate_key=True)
     assert chosen == Settings(https=False, validate_key=True)
+
+
+@pytest.mark.parametrize("https", [True, False])
+@pytest.mark.parametrize("validate_key", [True, False])
+@pytest.mark.parametrize("protocol", [None, "private", " Private "])
+def test_a_call_has_the_last_word(https: bool, validate_key: bool, protocol: str | None) -> None:
+    environment = {
+        "KRUISE_E2B_HTTPS": "0" if https else "1",
+        "KRUISE_E2B_SANDBOX_DOMAIN": "gateway.test",
+    }
+    chosen = settings.for_call(
+        environment, https=https, validate_key=validate_key, protocol=protocol
+    )
+    assert chosen == Settings(https=https, validate_key=validate_key, sandbox_domain="gateway.test")
+
+
+def test_a_call_chooses_the_protocol_over_the_variable() -> None:
+    environment = {"KRUISE_E2B_PROTOCOL": "private"}
+    chosen = settings.for_call(environment, https=True, validate_key=False, protocol="native")
+    assert chosen == Settings(protocol="native", validate_key=False)
+    environment = {"KRUISE_E2B_PROTOCOL": "nonsense"}
+    chosen = settings.for_call(environment, https=True, validate_key=True, protocol="native")
+    assert chosen == Settings(protocol="native", validate_key=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "domains"),
+    [
+        ("", ()),
+        (" , ", ()),
+        ("a.test", ("a.test",)),
+        ("a.test, b.test:80 ,", ("a.test", "b.test:80")),
+    ],
+)
+def test_native_domains_have_commas_between_them(text: str, domains: tuple[str, ...]) -> None:
+    chosen = settings.from_environment({"KRUISE_E2B_NATIVE_DOMAINS": text})
+    assert chosen.native_domains == domains
+
+
+def test_clients_of_e2bs_own_and_of_the_listed_domains_are_left_alone() -> None:
+    chosen = Settings(native_domains=("a.test",))
+    assert [chosen.leaves_alone(host) for host in ("x.a.test", "e2b.app", "b.test")] == [
+        True,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [("info", "info"), (" Debug", "debug"), ("DEBUG", "debug"), ("off", None), ("0", None)],
+)
+def test_the_log_has_two_levels(text: str, level: str | None) -> None:
+    assert settings.from_environment({"KRUISE_E2B_LOG": text}).log == level
