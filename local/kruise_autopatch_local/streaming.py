@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Callable, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -40,9 +40,13 @@ class CancellingStream(Response):
         chunks: AsyncGenerator[bytes, None],
         status_code: int = 200,
         headers: dict[str, str] | None = None,
+        *,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
+        """`done` is called at the end, even if that comes before the first chunk."""
         super().__init__(None, status_code, headers)
         self._chunks = chunks
+        self._done = done
         if "content-length" in self.headers:
             del self.headers["content-length"]
 
@@ -55,7 +59,10 @@ class CancellingStream(Response):
             for task in (sending, leaving):
                 if not task.done():
                     task.cancel()
-            results: Any = await asyncio.gather(sending, leaving, return_exceptions=True)
+            try:
+                results: Any = await asyncio.gather(sending, leaving, return_exceptions=True)
+            finally:
+                self._done()
         failure = results[0]
         if isinstance(failure, Exception) and not isinstance(failure, (Broken, OSError)):
             raise failure

@@ -11,8 +11,6 @@ import subprocess
 import tempfile
 from typing import Any, Callable, TypeVar
 
-import psutil
-
 from ..plan import FREEZE, HOME, PROGRAMS, THAW, Plan
 from . import isolation
 from .isolation import Isolation
@@ -134,8 +132,7 @@ class Pod:
                 raise PodError(
                     f"cannot make a sandbox: {lines[-1] if lines else 'no reason given'}"
                 )
-        (first,) = psutil.Process(self._unshare.pid).children()
-        self._first = first.pid
+        self._first = _only_child(self._unshare.pid)
 
     def start(self, plan: dict[str, Any], nursery: Nursery) -> None:
         """Start the agent. Blocks."""
@@ -214,6 +211,14 @@ def _listen(path: str) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def _only_child(pid: int) -> int:
+    # Not before there is a sandbox: a start is not to wait for it.
+    import psutil
+
+    (child,) = psutil.Process(pid).children()
+    return int(child.pid)
 
 
 async def _in_thread(work: Callable[[], Result]) -> Result:
