@@ -32,6 +32,7 @@ from .sandbox.isolation import IsolationError
 from .sandbox.nursery import Nursery, Serve
 from .sandbox.pods import Pods
 from .sandbox.sandboxes import Sandboxes
+from .streaming import forgiving
 
 
 class Server(uvicorn.Server):
@@ -95,7 +96,7 @@ def run(options: Options, api_key: str) -> None:
     visitors = Visitors(url)
     page = Page(url, variables, visitors, sandboxes, log)
     config = uvicorn.Config(
-        Front(log, doorkeeper, OwnRoutes(keys, faults, visitors, page)),
+        forgiving(Front(log, doorkeeper, OwnRoutes(keys, faults, visitors, page))),
         loop="asyncio",
         http="h11",
         lifespan="on",

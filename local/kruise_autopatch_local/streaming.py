@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Callable, TypeVar
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 Item = TypeVar("Item")
 
@@ -30,6 +31,16 @@ async def closing(
         yield generator
     finally:
         await generator.aclose()
+
+
+def forgiving(app: ASGIApp) -> ASGIApp:
+    """An application for which it is no error that a client goes amid its own request."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(ClientDisconnect):
+            await app(scope, receive, send)
+
+    return answer
 
 
 class CancellingStream(Response):

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from frameworks import offline
+from frameworks.programs.steps import GREETING, MODULE
 from kruise_autopatch_local import LocalManager, LocalManagerError
 
 from .clients import Sandbox
@@ -84,6 +86,20 @@ def test_accounts(isolated: LocalManager, client: httpx.Client) -> None:
     sandbox.write("mine.txt", b"")
     entry = sandbox.rpc("filesystem.Filesystem/Stat", path="mine.txt").json()["entry"]
     assert (entry["owner"], entry["group"]) == ("user", "user")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root, all accounts are one")
+def test_a_user_installs_packages(
+    isolated: LocalManager, client: httpx.Client, tmp_path: Path
+) -> None:
+    """Into the own home, as on the template; and no others see them."""
+    offline.make(tmp_path)
+    sandbox = make(isolated, client)
+    sandbox.write(offline.WHEEL, (tmp_path / offline.WHEEL).read_bytes())
+    told = sandbox.run(f"pip install --no-index ./{offline.WHEEL} 2>&1")
+    show = f"python -c 'import {MODULE}; print({MODULE}.GREETING)' || echo missing"
+    assert sandbox.run(show) == f"{GREETING}\n", told
+    assert make(isolated, client).run(show) == "missing\n"
 
 
 def test_files_move_between_tmp_and_home(isolated: LocalManager, client: httpx.Client) -> None:

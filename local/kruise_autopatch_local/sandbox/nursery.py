@@ -148,12 +148,16 @@ def _be_an_agent(
 def _enter(first_process: int, descriptors: list[int]) -> None:
     """Go on as a child in the namespaces of another process."""
     own = {name: os.readlink(f"/proc/self/ns/{name}") for name in _NAMESPACES}
-    opened: list[int] = []
+    opened: dict[str, int] = {}
     for name in _NAMESPACES:
         path = f"/proc/{first_process}/ns/{name}"
         if os.readlink(path) != own[name]:
-            opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-    for namespace in opened:
+            opened[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    if "pid" not in opened:
+        # Its sandbox has ended, and its number is another process's: an agent that signals all
+        # that it sees must not see this machine's processes.
+        raise ProcessLookupError(f"process {first_process} is in no namespace of a sandbox")
+    for namespace in opened.values():
         _setns(namespace)
         os.close(namespace)
     child = os.fork()
