@@ -24,8 +24,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Callable
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, Callable, NamedTuple
 
 import httpx
 import psutil
@@ -36,8 +38,8 @@ MANY = (200, 400)
 STREAMS = 500
 GIB = 2**30
 MIB = 2**20
-ROUNDS, REQUESTS, CONNECTIONS = 5, 800, 8
-STARTS = 7
+ROUNDS, REQUESTS, CONNECTIONS = 25, 160, 8
+STARTS = 9
 
 BARE = """
 import socket, sys, uvicorn
@@ -71,32 +73,46 @@ def speed() -> None:
         listing = "/kruise/api/v2/sandboxes"
         domain = manager.domain
 
-        def measure(path: str, headers: dict[str, str], requests: int) -> tuple[float, float]:
-            rates = [
-                (
+        def measure(path: str, headers: dict[str, str], requests: int) -> list[Pair]:
+            return [
+                Pair(
                     rate(process.pid, f"127.0.0.1:{port}", "/v2/sandboxes", {}, REQUESTS),
                     rate(pid, domain, path, headers, requests),
                 )
                 for _ in range(ROUNDS)
             ]
-            return max(each for each, _ in rates), max(each for _, each in rates)
 
         empty = measure(listing, key, REQUESTS)
         with httpx.Client(headers=key, trust_env=False, timeout=60) as client:
             made = [created(client, manager) for _ in range(100)]
-        listed = measure(f"{listing}?limit=100", key, REQUESTS // 4)
+        listed = measure(f"{listing}?limit=100", key, REQUESTS // 2)
         proxied = measure(f"/kruise/{made[0]['sandboxID']}/{port}/v2/sandboxes", {}, REQUESTS)
-    cost, bare_cost = start_cost("-m", "kruise_autopatch_local"), start_cost("-c", BARE)
-    print("| a second of processor time      |   bare |   here | goal            |        |")
-    print("| ------------------------------- | -----: | -----: | --------------- | ------ |")
-    for name, (floor, found), goal, met in (
-        ("GET /v2/sandboxes, none there", empty, "half of bare", empty[1] >= empty[0] / 2),
-        ("GET /v2/sandboxes, 100 there", listed, "1,000", listed[1] >= 1000),
-        ("a program in a sandbox", proxied, "2,000", proxied[1] >= 2000),
-        ("starts", (1 / bare_cost, 1 / cost), "bare / 1.5", cost <= 1.5 * bare_cost),
+    starts = [
+        Pair(100 / start_cost("-c", BARE), 100 / start_cost("-m", "kruise_autopatch_local"))
+        for _ in range(STARTS)
+    ]
+    print("| in a second of processor time |   bare |   here | of bare | goal       |        |")
+    print("| ----------------------------- | -----: | -----: | ------: | ---------- | ------ |")
+    for name, pairs, goal, least in (
+        ("GET /v2/sandboxes, none there", empty, "bare / 2", None),
+        ("GET /v2/sandboxes, 100 there", listed, "1,000", 1000),
+        ("a program in a sandbox", proxied, "2,000", 2000),
+        ("starts, in 100 s", starts, "bare / 1.5", None),
     ):
-        verdict = "met" if met else "MISSED"
-        print(f"| {name:31} | {floor:6,.4g} | {found:6,.4g} | {goal:15} | {verdict:6} |")
+        best = Pair(max(pair.bare for pair in pairs), max(pair.here for pair in pairs))
+        part = median(pair.here / pair.bare for pair in pairs)
+        met = part >= 1 / float(goal[-3:].strip("/ ")) if least is None else best.here >= least
+        print(
+            f"| {name:29} | {best.bare:6,.0f} | {best.here:6,.0f} | {part:7.2f} | {goal:10} "
+            f"| {'met' if met else 'MISSED':6} |"
+        )
+
+
+class Pair(NamedTuple):
+    """What both did one after the other, so that others on the machine slowed both down."""
+
+    bare: float
+    here: float
 
 
 @contextlib.contextmanager
@@ -110,10 +126,6 @@ def bare() -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 def start_cost(*arguments: str) -> float:
     """Seconds of processor time that a server takes until it says where it listens."""
-    return min(_one_start(arguments) for _ in range(STARTS))
-
-
-def _one_start(arguments: Sequence[str]) -> float:
     with subprocess.Popen(
         [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
@@ -158,8 +170,9 @@ def rate(pid: int, domain: str, path: str, headers: dict[str, str], requests: in
 
 
 def spent(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
+    """Seconds of processor time so far, to the nanosecond."""
+    tasks = glob.glob(f"/proc/{pid}/task/*/schedstat")
+    return sum(int(Path(task).read_text().split()[0]) for task in tasks) / 1e9
 
 
 # --- how many ------------------------------------------------------------------------------------

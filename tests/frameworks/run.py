@@ -58,7 +58,10 @@ def main() -> int:
     for framework in chosen:
         outcome = _outcome(framework, work, options.wheels.resolve())
         outcomes.append(outcome)
-        print(f"{outcome.name} {outcome.version}: {outcome.passed} of {len(outcome.steps)}")
+        print(
+            f"{outcome.name} {outcome.version}: {outcome.passed} of {len(outcome.steps)}",
+            flush=True,
+        )
         for name, error in outcome.failed:
             print(f"    {name}: {error}")
     if chosen == list(FRAMEWORKS):

@@ -117,9 +117,13 @@ def test_the_environment_of_the_server_stays_outside(
     monkeypatch: pytest.MonkeyPatch, client: httpx.Client
 ) -> None:
     monkeypatch.setenv("A_SECRET_OF_MINE", "x")
+    # Where packages are looked for is the machine's affair; where they are put is the sandbox's.
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_USER", "0")
     with LocalManager() as manager:
         sandbox = make(manager, client)
         assert sandbox.run("echo [$A_SECRET_OF_MINE$KRUISE_LOCAL_API_KEY]") == "[]\n"
+        assert sandbox.run("echo $PIP_NO_INDEX [$PIP_USER]") == "1 []\n"
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ import json
 import posixpath
 import re
 from collections.abc import Awaitable, Mapping
+from functools import lru_cache
 from typing import Any, Callable
 from urllib.parse import unquote, unquote_plus
+from weakref import WeakKeyDictionary
 
 from starlette.requests import Request
 from starlette.responses import (
@@ -72,6 +74,7 @@ class ControlPlane:
         self._keys = keys
         self._domain = e2b_domain
         self._newer = newer
+        self._written: WeakKeyDictionary[Sandbox, tuple[tuple[str, ...], str]] = WeakKeyDictionary()
 
     async def serve(self, path: str, request: Request, private: bool) -> Response:
         """Answer an API request; `path` is still escaped and comes without the prefix."""
@@ -182,8 +185,18 @@ class ControlPlane:
         page = found[:limit]
         headers = {"x-next-token": _write_token(page[-1])} if len(found) > limit else None
         domain = self._domain_for(request)
-        shown = [_shown(each, domain, with_token=False) for each in page]
-        return JSONResponse(shown, headers=headers)
+        shown = ",".join([self._listed(each, domain) for each in page])
+        return Response(f"[{shown}]", headers=headers, media_type="application/json")
+
+    def _listed(self, sandbox: Sandbox, domain: str) -> str:
+        """A sandbox in a list, as JSON: written anew only if something about it has changed."""
+        state = (domain, sandbox.state, rfc3339(sandbox.shown_end))
+        known, text = self._written.get(sandbox, (None, ""))
+        if known != state:
+            shown = _shown(sandbox, domain, with_token=False)
+            text = json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+            self._written[sandbox] = state, text
+        return text
 
     async def _describe(self, request: Request, values: dict[str, str]) -> Response:
         sandbox = self._find(values)
@@ -465,7 +478,12 @@ def _metadata_filter(query: Mapping[str, str]) -> dict[str, str]:
 
 
 def _position(sandbox: Sandbox) -> str:
-    return f"{rfc3339(sandbox.started_at)}{sandbox.started_at:020.6f}{sandbox.id}"
+    return _position_of(sandbox.started_at, sandbox.id)
+
+
+@lru_cache(4096)
+def _position_of(started_at: float, sandbox_id: str) -> str:
+    return f"{rfc3339(started_at)}{started_at:020.6f}{sandbox_id}"
 
 
 def _write_token(sandbox: Sandbox) -> str:

@@ -78,7 +78,7 @@ def address(port: int) -> Address:
 def envoys_headers(request: Request, port: int) -> dict[str, str]:
     """What Envoy adds to a request."""
     added = {
-        "x-forwarded-proto": request.url.scheme,
+        "x-forwarded-proto": request.scope["scheme"],
         "x-request-id": str(uuid.uuid4()),
         "x-envoy-original-dst-host": str(address(port)),
         "x-envoy-expected-rq-timeout-ms": _ENVOYS_LIMIT,

@@ -34,9 +34,9 @@ _CLOSING_AT_ONCE = 16
 _TRANSCRIPT = 50
 
 
-@dataclass
+@dataclass(eq=False)
 class Sandbox:
-    """One sandbox, as the API knows it."""
+    """One sandbox, as the API knows it; no two are equal."""
 
     id: str
     name: str

@@ -42,7 +42,7 @@ with step("a server and its URL"):
     see(tools.run_server("python -m http.server 8765 --bind 0.0.0.0", 8765), "8765")
 with step("chart"):
     code = "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show()"
-    see(tools.run_python_code(code), "PNG")
+    see(tools.run_python_code(code), "Result 1")
     see(tools.download_png_result(0, str(here / "chart.png")), "chart.png")
     see((here / "chart.png").read_bytes()[:4], b"\x89PNG")
 with step("status"):
