@@ -24,6 +24,7 @@ REASONS = {
     ("agno", "watch a directory"): "agno calls `WatchHandle.get_change`, which e2b 2 does not have",
     ("agno", "status"): "agno looks for `Sandbox.id`, which e2b 2 does not have",
     ("agno", "list"): "agno iterates over `Sandbox.list()`, which is a paginator in e2b 2",
+    ("crewai-tools", "append"): "crewai-tools writes a `bytearray`, which e2b refuses to send",
 }
 
 _HEAD = """\

@@ -4,6 +4,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from agno.agent import Agent
 from agno.tools.e2b import E2BTools
 from steps import BINARY, GREETING, MODULE, PACKAGE, see, step
 
@@ -43,7 +44,7 @@ with step("a server and its URL"):
 with step("chart"):
     code = "import matplotlib.pyplot as plt\nplt.plot([1, 2]); plt.show()"
     see(tools.run_python_code(code), "Result 1")
-    see(tools.download_png_result(0, str(here / "chart.png")), "chart.png")
+    see(tools.download_png_result(Agent(), 0, str(here / "chart.png")), "chart.png")
     see((here / "chart.png").read_bytes()[:4], b"\x89PNG")
 with step("status"):
     see(tools.get_sandbox_status(), tools.sandbox.sandbox_id)

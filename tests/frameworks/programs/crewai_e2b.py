@@ -36,12 +36,15 @@ with step("file down"):
 with step("the other actions"):
     files.run(action="mkdir", path="/home/user/a")
     files.run(action="write", path="/home/user/a/b.txt", content="one")
-    files.run(action="append", path="/home/user/a/b.txt", content="two")
-    see(files.run(action="read", path="/home/user/a/b.txt"), "onetwo")
+    see(files.run(action="read", path="/home/user/a/b.txt"), "one")
     see(files.run(action="list", path="/home/user/a"), "b.txt")
     see(files.run(action="info", path="/home/user/a/b.txt"), "b.txt")
     files.run(action="delete", path="/home/user/a/b.txt")
     see(files.run(action="exists", path="/home/user/a/b.txt")["exists"], False)
+with step("append"):
+    files.run(action="write", path="/home/user/a/c.txt", content="one")
+    files.run(action="append", path="/home/user/a/c.txt", content="two")
+    see(files.run(action="read", path="/home/user/a/c.txt"), "onetwo")
 with step("shut down"):
     shell.close()
 sys.exit()

@@ -12,7 +12,7 @@ async def main() -> None:
     here = Path(tempfile.mkdtemp())
     (here / "up.bin").write_bytes(BINARY)
     with step("start"):
-        sandbox = await sandboxio.create("e2b", timeout=300, env={"FROM_OUTSIDE": "seen"})
+        sandbox = await sandboxio.create("e2b://", timeout=300, env={"FROM_OUTSIDE": "seen"})
     with step("execute"):
         see((await sandbox.run("echo said; echo $FROM_OUTSIDE")).stdout, "seen")
     with step("exit code"):
@@ -48,7 +48,7 @@ async def main() -> None:
         else:
             raise AssertionError("it took no notice")
     with step("connect again"):
-        again = await sandboxio.connect(f"e2b://{sandbox.id}")
+        again = await sandboxio.connect("e2b://", sandbox.id)
         see((await again.run("ls /home/user")).stdout, "up.bin")
     with step("shut down"):
         await sandbox.kill()
