@@ -106,7 +106,7 @@ def test_what_changes_something_gets_a_connection_of_its_own(
     sandbox: Sandbox, faithful_one: Program
 ) -> None:
     for _ in range(3):
-        assert sandbox.client.post(sandbox.url(faithful_one.port)).text == "ok"
+        assert sandbox.client.delete(sandbox.url(faithful_one.port)).text == "ok"
     assert faithful_one.connections == 3
 
 
