@@ -74,6 +74,8 @@ class ControlPlane:
         self._keys = keys
         self._domain = e2b_domain
         self._newer = newer
+        # The same few are asked for again and again.
+        self._endpoint = lru_cache(1024)(self._find_endpoint)
         self._written: WeakKeyDictionary[Sandbox, tuple[tuple[str, ...], str]] = WeakKeyDictionary()
 
     async def serve(self, path: str, request: Request, private: bool) -> Response:
@@ -85,7 +87,7 @@ class ControlPlane:
         if path == "/health" and (self._newer or not private):
             return PlainTextResponse("OK")
         try:
-            handler, values = self._find_endpoint(request.method, path, private)
+            handler, values = self._endpoint(request.method, path, private)
         except NoEndpoint as missing:
             head = ["HEAD"] if "GET" in missing.allowed else []
             allowed = ", ".join(sorted(missing.allowed + head))
