@@ -22,7 +22,7 @@ setup(
         "starlette>=0.37.2",
         "uvicorn>=0.29",
         "websockets>=15.0",
-        "httpx>=0.27",
+        "h11>=0.13",
         "python-multipart>=0.0.18",
         "protobuf>=4.25",
         "jupyter-client>=8.6.0",

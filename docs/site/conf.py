@@ -50,7 +50,7 @@ SECTIONS = {
     "Use it": """
         docs/installing docs/from-nothing docs/ways-in docs/kubernetes docs/ways-of-starting docs/ci
         docs/settings docs/by-hand docs/migrating docs/traffic-tokens docs/local-manager
-        local/README
+        docs/frameworks local/README
     """,
     "When it does not work": "docs/command-line docs/troubleshooting docs/limits",
     "Look inside": """

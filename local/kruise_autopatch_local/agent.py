@@ -27,6 +27,7 @@ from .code.kernels import Kernels
 from .envd.service import Envd
 from .inside.house import House
 from .plan import FREEZE, THAW, Plan
+from .streaming import forgiving
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -99,7 +100,7 @@ class _Server(uvicorn.Server):
 
 def _config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        forgiving(app),
         loop="asyncio",
         http="h11",
         ws="none",

@@ -86,5 +86,4 @@ class App:
         await send({"type": "lifespan.startup.complete"})
         assert (await receive())["type"] == "lifespan.shutdown"
         await self._sandboxes.close()
-        await self._gateway.close()
         await send({"type": "lifespan.shutdown.complete"})

@@ -8,6 +8,7 @@ to answer with 127.0.0.1 (DNS rebinding); and an Origin, or `Sec-Fetch-Site`, th
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -41,12 +42,19 @@ class Doorkeeper:
             )
 
     def _is_ours(self, host: str) -> bool:
-        if host == "localhost" or host.endswith(".localhost"):
-            return True
-        try:
-            return ipaddress.ip_address(host.strip("[]")).is_loopback
-        except ValueError:
-            return any(host == domain or host.endswith(f".{domain}") for domain in self._domains)
+        return _is_loopback(host) or any(
+            host == domain or host.endswith(f".{domain}") for domain in self._domains
+        )
+
+
+@lru_cache(256)
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _host(authority: str) -> str:

@@ -25,7 +25,7 @@ from .control import Control, Fault
 from .options import Options
 
 _START_TIMEOUT = 60
-_STOP_TIMEOUT = 30
+_STOP_TIMEOUT = 120
 
 _SITE_PACKAGES = ("site-packages", "dist-packages")
 

@@ -13,7 +13,7 @@ import threading
 
 import uvicorn
 
-from . import agent, environment
+from . import environment
 from .app import App
 from .control_plane.api import ControlPlane
 from .control_plane.api_keys import ApiKeys
@@ -29,9 +29,10 @@ from .own.visitors import Visitors
 from .request_log import RequestLog
 from .sandbox import isolation
 from .sandbox.isolation import IsolationError
-from .sandbox.nursery import Nursery
+from .sandbox.nursery import Nursery, Serve
 from .sandbox.pods import Pods
 from .sandbox.sandboxes import Sandboxes
+from .streaming import forgiving
 
 
 class Server(uvicorn.Server):
@@ -66,7 +67,7 @@ class Server(uvicorn.Server):
 def run(options: Options, api_key: str) -> None:
     """Serve until SIGTERM, SIGINT or, if asked for, the end of stdin."""
     # Before the first thread, and before anything that an agent is not to have open.
-    nursery = Nursery.start(agent.serve)
+    nursery = Nursery.start(_load_agent)
     logging.getLogger("uvicorn.error").addFilter(_is_a_surprise)
     listening = _listen(options.host, options.port)
     host, port = listening.getsockname()[:2]
@@ -93,9 +94,9 @@ def run(options: Options, api_key: str) -> None:
     faults = Faults(sandboxes, tokens)
     log = RequestLog(App(sandboxes, api, gateway, doorkeeper, faults), options.request_log)
     visitors = Visitors(url)
-    page = Page(url, variables, visitors, sandboxes, gateway, log)
+    page = Page(url, variables, visitors, sandboxes, log)
     config = uvicorn.Config(
-        Front(log, doorkeeper, OwnRoutes(keys, faults, visitors, page)),
+        forgiving(Front(log, doorkeeper, OwnRoutes(keys, faults, visitors, page))),
         loop="asyncio",
         http="h11",
         lifespan="on",
@@ -128,6 +129,12 @@ def run(options: Options, api_key: str) -> None:
         if os.path.isdir(directory):
             # Only after a failure to start: the shutdown removes it otherwise.
             asyncio.run(sandboxes.close())
+
+
+def _load_agent() -> Serve:
+    from . import agent
+
+    return agent.serve
 
 
 def _make_directory() -> str:

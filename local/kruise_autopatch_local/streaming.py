@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Callable, TypeVar
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 Item = TypeVar("Item")
 
@@ -32,6 +33,16 @@ async def closing(
         await generator.aclose()
 
 
+def forgiving(app: ASGIApp) -> ASGIApp:
+    """An application for which it is no error that a client goes amid its own request."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(ClientDisconnect):
+            await app(scope, receive, send)
+
+    return answer
+
+
 class CancellingStream(Response):
     """Sends what an async generator yields, and closes the generator if the client leaves."""
 
@@ -40,9 +51,13 @@ class CancellingStream(Response):
         chunks: AsyncGenerator[bytes, None],
         status_code: int = 200,
         headers: dict[str, str] | None = None,
+        *,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
+        """`done` is called at the end, even if that comes before the first chunk."""
         super().__init__(None, status_code, headers)
         self._chunks = chunks
+        self._done = done
         if "content-length" in self.headers:
             del self.headers["content-length"]
 
@@ -55,7 +70,10 @@ class CancellingStream(Response):
             for task in (sending, leaving):
                 if not task.done():
                     task.cancel()
-            results: Any = await asyncio.gather(sending, leaving, return_exceptions=True)
+            try:
+                results: Any = await asyncio.gather(sending, leaving, return_exceptions=True)
+            finally:
+                self._done()
         failure = results[0]
         if isinstance(failure, Exception) and not isinstance(failure, (Broken, OSError)):
             raise failure

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from frameworks import offline
+from frameworks.programs.steps import GREETING, MODULE
 from kruise_autopatch_local import LocalManager, LocalManagerError
 
 from .clients import Sandbox
@@ -86,6 +88,20 @@ def test_accounts(isolated: LocalManager, client: httpx.Client) -> None:
     assert (entry["owner"], entry["group"]) == ("user", "user")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root, all accounts are one")
+def test_a_user_installs_packages(
+    isolated: LocalManager, client: httpx.Client, tmp_path: Path
+) -> None:
+    """Into the own home, as on the template; and no others see them."""
+    offline.make(tmp_path)
+    sandbox = make(isolated, client)
+    sandbox.write(offline.WHEEL, (tmp_path / offline.WHEEL).read_bytes())
+    told = sandbox.run(f"pip install --no-index ./{offline.WHEEL} 2>&1")
+    show = f"python -c 'import {MODULE}; print({MODULE}.GREETING)' || echo missing"
+    assert sandbox.run(show) == f"{GREETING}\n", told
+    assert make(isolated, client).run(show) == "missing\n"
+
+
 def test_files_move_between_tmp_and_home(isolated: LocalManager, client: httpx.Client) -> None:
     sandbox = make(isolated, client)
     sandbox.write("/tmp/a", b"1")
@@ -101,9 +117,13 @@ def test_the_environment_of_the_server_stays_outside(
     monkeypatch: pytest.MonkeyPatch, client: httpx.Client
 ) -> None:
     monkeypatch.setenv("A_SECRET_OF_MINE", "x")
+    # Where packages are looked for is the machine's affair; where they are put is the sandbox's.
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_USER", "0")
     with LocalManager() as manager:
         sandbox = make(manager, client)
         assert sandbox.run("echo [$A_SECRET_OF_MINE$KRUISE_LOCAL_API_KEY]") == "[]\n"
+        assert sandbox.run("echo $PIP_NO_INDEX [$PIP_USER]") == "1 []\n"
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections import Counter
 
 import httpx
+import pytest
 
 from kruise_autopatch_local import LocalManager
 
@@ -31,6 +33,33 @@ def test_no_request_yields_a_traceback() -> None:
             health = f"{manager.url}/kruise/{made['sandboxID']}/49983/health"
             assert client.get(health).status_code == 204
             assert statuses[502] < NUMBER / 10
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["api/sandboxes", "{id}/49983/process.Process/Start", "{id}/49983/files", "{id}/49999/execute"],
+)
+def test_a_client_that_goes_amid_its_request_is_no_error(path: str) -> None:
+    with LocalManager() as manager, httpx.Client(trust_env=False, timeout=60) as client:
+        key = {"X-API-Key": manager.api_key}
+        sandboxes = f"{manager.url}/kruise/api/sandboxes"
+        made = client.post(sandboxes, json={"templateID": "base"}, headers=key).json()
+        host, port = manager.domain.split(":")
+        lines = [
+            f"POST /kruise/{path.format(id=made['sandboxID'])} HTTP/1.1",
+            f"Host: {manager.domain}",
+            f"X-API-Key: {manager.api_key}",
+            f"X-Access-Token: {made['envdAccessToken']}",
+            "Authorization: Basic dXNlcjo=",
+            "Content-Type: application/connect+json",
+            "Content-Length: 1000",
+        ]
+        with socket.create_connection((host, int(port))) as leaving:
+            leaving.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + b"begun")
+        # When the sandbox has ended, whatever it had to say of it has been said.
+        client.delete(f"{sandboxes}/{made['sandboxID']}", headers=key)
+        errors = os.pread(manager._errors.fileno(), 1_000_000, 0).decode()
+        assert "Traceback" not in errors, errors
 
 
 def test_the_same_seed_makes_the_same_requests() -> None:

@@ -15,6 +15,7 @@ import httpx
 import psutil
 
 from kruise_autopatch_local import LocalManager
+from kruise_autopatch_local.code.kernels import MOST_KERNELS
 
 from .clients import USER, Sandbox
 
@@ -145,6 +146,19 @@ def test_a_client_that_does_not_read_is_bounded(manager: LocalManager, sandbox: 
             grown = max(grown, memory(manager) - before)
         sandbox.run("pkill tee; pkill -f 'exec yes'; true")
     assert grown < 100 * 2**20
+
+
+def test_kernels_are_bounded(sandbox: Sandbox) -> None:
+    url = f"{sandbox.url(49999)}/contexts"
+    # A kernel begins with its first execution, so these cost nothing.
+    statuses = [sandbox.client.post(url, json={}).status_code for _ in range(2 * MOST_KERNELS)]
+    there = len(sandbox.client.get(url).json())
+    assert there == MOST_KERNELS
+    assert statuses == sorted(statuses)
+    assert set(statuses) == {200, 503}
+    one = sandbox.client.get(url).json()[-1]["id"]
+    assert sandbox.client.delete(f"{url}/{one}").status_code == 200
+    assert sandbox.client.post(url, json={}).status_code == 200
 
 
 def memory(manager: LocalManager) -> int:

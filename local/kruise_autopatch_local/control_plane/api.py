@@ -12,10 +12,11 @@ import json
 import posixpath
 import re
 from collections.abc import Awaitable, Mapping
+from functools import lru_cache
 from typing import Any, Callable
 from urllib.parse import unquote, unquote_plus
+from weakref import WeakKeyDictionary
 
-import httpx
 from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
@@ -30,6 +31,7 @@ from kruise_autopatch.protocol.headers import TRAFFIC_TOKEN_ROUTE
 
 from ..data_plane import proxy
 from ..data_plane.traffic_tokens import TrafficTokens, is_protected
+from ..data_plane.upstream import UpstreamError, ask
 from ..endpoints import Endpoints, NoEndpoint
 from ..sandbox.pods import PodError
 from ..sandbox.sandboxes import NAMESPACE, Sandbox, Sandboxes
@@ -72,6 +74,9 @@ class ControlPlane:
         self._keys = keys
         self._domain = e2b_domain
         self._newer = newer
+        # The same few are asked for again and again.
+        self._endpoint = lru_cache(1024)(self._find_endpoint)
+        self._written: WeakKeyDictionary[Sandbox, tuple[tuple[str, ...], str]] = WeakKeyDictionary()
 
     async def serve(self, path: str, request: Request, private: bool) -> Response:
         """Answer an API request; `path` is still escaped and comes without the prefix."""
@@ -82,7 +87,7 @@ class ControlPlane:
         if path == "/health" and (self._newer or not private):
             return PlainTextResponse("OK")
         try:
-            handler, values = self._find_endpoint(request.method, path, private)
+            handler, values = self._endpoint(request.method, path, private)
         except NoEndpoint as missing:
             head = ["HEAD"] if "GET" in missing.allowed else []
             allowed = ", ".join(sorted(missing.allowed + head))
@@ -152,7 +157,7 @@ class ControlPlane:
             network=network,
             name=name,
         )
-        reply = self._shown(sandbox, request)
+        reply = _shown(sandbox, self._domain_for(request))
         if is_protected(sandbox):
             # Here only: connect gives none.
             reply.update(self._tokens.issue(sandbox).shown())
@@ -181,12 +186,23 @@ class ControlPlane:
         )
         page = found[:limit]
         headers = {"x-next-token": _write_token(page[-1])} if len(found) > limit else None
-        shown = [self._shown(each, request, with_token=False) for each in page]
-        return JSONResponse(shown, headers=headers)
+        domain = self._domain_for(request)
+        shown = ",".join([self._listed(each, domain) for each in page])
+        return Response(f"[{shown}]", headers=headers, media_type="application/json")
+
+    def _listed(self, sandbox: Sandbox, domain: str) -> str:
+        """A sandbox in a list, as JSON: written anew only if something about it has changed."""
+        state = (domain, sandbox.state, rfc3339(sandbox.shown_end))
+        known, text = self._written.get(sandbox, (None, ""))
+        if known != state:
+            shown = _shown(sandbox, domain, with_token=False)
+            text = json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+            self._written[sandbox] = state, text
+        return text
 
     async def _describe(self, request: Request, values: dict[str, str]) -> Response:
         sandbox = self._find(values)
-        shown = self._shown(sandbox, request)
+        shown = _shown(sandbox, self._domain_for(request))
         if sandbox.network:
             shown["network"] = sandbox.network
         return JSONResponse(shown)
@@ -214,9 +230,9 @@ class ControlPlane:
         timeout = await _required_timeout(request)
         if sandbox.state == "paused":
             await self._sandboxes.resume(sandbox, max(timeout, MIN_RESUME_TIMEOUT))
-            return JSONResponse(self._shown(sandbox, request), 201)
+            return JSONResponse(_shown(sandbox, self._domain_for(request)), 201)
         sandbox.extend(timeout)
-        return JSONResponse(self._shown(sandbox, request), 200)
+        return JSONResponse(_shown(sandbox, self._domain_for(request)), 200)
 
     async def _set_timeout(self, request: Request, values: dict[str, str]) -> Response:
         sandbox = self._find(values)
@@ -258,15 +274,14 @@ class ControlPlane:
         port = request.query_params.get("cdpPort", "9222")
         if not re.fullmatch("[0-9]{1,5}", port, re.ASCII) or not 0 < int(port) < 65536:
             raise ApiError(f"invalid cdpPort: {port}", 400)
-        where = f"http://{proxy.address(int(port))}"
+        where = proxy.address(int(port))
         try:
-            async with proxy.client(None) as client:
-                reply = (await client.get(f"{where}/json/version")).json()
+            reply = json.loads((await ask(where, "GET", "/json/version", {})).body)
             rest = str(reply["webSocketDebuggerUrl"]).partition("://")[2].partition("/")[2]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        except (UpstreamError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ApiError(
                 f"Failed to proxy request to sandbox port {port}: failed to proxy request to "
-                f'sandbox: Get "{where}/json/version": {error}'
+                f'sandbox: Get "http://{where}/json/version": {error}'
             ) from error
         host = sandbox_host(self._domain_for(request), sandbox.id, int(port))
         return JSONResponse({**reply, "webSocketDebuggerUrl": f"wss://{host}/{rest}"})
@@ -296,7 +311,7 @@ class ControlPlane:
                 auto_pause=sandbox.auto_pause,
                 network=sandbox.network,
             )
-            forks.append({"sandbox": self._shown(fork, request)})
+            forks.append({"sandbox": _shown(fork, self._domain_for(request))})
         return JSONResponse(forks, 201)
 
     async def _refresh(self, request: Request, values: dict[str, str]) -> Response:
@@ -372,32 +387,6 @@ class ControlPlane:
     def _domain_for(self, request: Request) -> str:
         private = request.url.path.startswith(API_PATH)
         return self._domain or domain_of(request.headers.get("host", ""), native=not private)
-
-    def _shown(self, sandbox: Sandbox, request: Request, with_token: bool = True) -> dict[str, Any]:
-        shown: dict[str, Any] = {
-            "templateID": sandbox.template,
-            "sandboxID": sandbox.id,
-            "clientID": "",
-            "startedAt": rfc3339(sandbox.started_at),
-            "endAt": rfc3339(sandbox.shown_end),
-            "envdVersion": ENVD_VERSION,
-            "domain": self._domain_for(request),
-            # A pod without limits.
-            "cpuCount": 0,
-            "memoryMB": 0,
-            "diskSizeMB": 0,
-            "alias": "",
-            "metadata": {
-                **sandbox.labels,
-                **sandbox.metadata,
-                **_HASH,
-                f"{rules.EXTENSION}sandbox-resource": f"{NAMESPACE}/{sandbox.name}",
-            },
-            "state": sandbox.state,
-        }
-        if with_token:
-            shown["envdAccessToken"] = sandbox.access_token
-        return shown
 
 
 Handler = Callable[[ControlPlane, Request, "dict[str, str]"], Awaitable[Response]]
@@ -491,7 +480,12 @@ def _metadata_filter(query: Mapping[str, str]) -> dict[str, str]:
 
 
 def _position(sandbox: Sandbox) -> str:
-    return f"{rfc3339(sandbox.started_at)}{sandbox.started_at:020.6f}{sandbox.id}"
+    return _position_of(sandbox.started_at, sandbox.id)
+
+
+@lru_cache(4096)
+def _position_of(started_at: float, sandbox_id: str) -> str:
+    return f"{rfc3339(started_at)}{started_at:020.6f}{sandbox_id}"
 
 
 def _write_token(sandbox: Sandbox) -> str:
@@ -505,6 +499,33 @@ def _read_token(token: str) -> str:
         return str(json.loads(base64.b64decode(token, validate=True))["key"])
     except (ValueError, LookupError, TypeError, RecursionError):
         return token
+
+
+def _shown(sandbox: Sandbox, domain: str, *, with_token: bool = True) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "templateID": sandbox.template,
+        "sandboxID": sandbox.id,
+        "clientID": "",
+        "startedAt": rfc3339(sandbox.started_at),
+        "endAt": rfc3339(sandbox.shown_end),
+        "envdVersion": ENVD_VERSION,
+        "domain": domain,
+        # A pod without limits.
+        "cpuCount": 0,
+        "memoryMB": 0,
+        "diskSizeMB": 0,
+        "alias": "",
+        "metadata": {
+            **sandbox.labels,
+            **sandbox.metadata,
+            **_HASH,
+            f"{rules.EXTENSION}sandbox-resource": f"{NAMESPACE}/{sandbox.name}",
+        },
+        "state": sandbox.state,
+    }
+    if with_token:
+        shown["envdAccessToken"] = sandbox.access_token
+    return shown
 
 
 def _shown_key(key: ApiKey) -> dict[str, Any]:

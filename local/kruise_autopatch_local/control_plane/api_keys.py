@@ -10,6 +10,7 @@ import secrets
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from kruise_autopatch.api_keys import encode_api_key
 
@@ -30,7 +31,7 @@ class ApiKey:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     created_at: float = field(default_factory=time.time)
 
-    @property
+    @cached_property
     def encoded(self) -> str:
         return encode_api_key(self.key)
 

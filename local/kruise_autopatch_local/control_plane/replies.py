@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -28,6 +29,7 @@ def refusal(error: ApiError) -> Response:
     )
 
 
+@lru_cache(4096)
 def rfc3339(moment: float | None) -> str:
     if moment is None:
         return _NEVER

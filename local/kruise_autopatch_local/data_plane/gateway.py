@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from weakref import WeakKeyDictionary
 
-import httpx
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,12 +13,12 @@ from starlette.websockets import WebSocket
 from kruise_autopatch.protocol.headers import ACCESS_TOKEN, TRAFFIC_TOKEN
 
 from .. import code, envd
-from ..sandbox.pods import Pod
 from ..sandbox.sandboxes import Sandbox, Sandboxes
 from . import proxy, transcripts
 from .destinations import Destination
 from .errors import DataPlaneError
 from .traffic_tokens import TrafficTokens
+from .upstream import Address, Kept
 
 UUID, JWT = "uuid", "jwt"
 # Whose token a request has to bring: envd's, on every port; or that of a protected sandbox.
@@ -37,11 +35,7 @@ class Gateway:
         self._sandboxes = sandboxes
         self._tokens = tokens
         self._mode = mode
-        self._ports = proxy.client(None)
-        self._pods: WeakKeyDictionary[Pod, dict[int, httpx.AsyncClient]] = WeakKeyDictionary()
-
-    async def close(self) -> None:
-        await self._ports.aclose()
+        self._kept = Kept()
 
     async def serve(self, there: Destination, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -79,20 +73,15 @@ class Gateway:
     async def _answer(self, sandbox: Sandbox, there: Destination, request: Request) -> Response:
         target = there.target.encode("latin-1")
         if there.port in (envd.PORT, code.PORT) and sandbox.pod is not None:
-            client = self.client(sandbox.pod, there.port)
             path, kind = there.target.partition("?")[0], request.headers.get("content-type", "")
             tap = transcripts.tap(there.port, path, kind, sandbox.transcript)
-            return await proxy.forward(client, "http://sandbox/", target, request, {}, tap)
+            inside = Address(
+                sandbox.pod.envd_socket if there.port == envd.PORT else sandbox.pod.code_socket
+            )
+            return await proxy.forward(self._kept, inside, target, request, {}, tap)
+        extra = proxy.envoys_headers(request, there.port)
         where = proxy.address(there.port)
-        extra = proxy.envoys_headers(request, where)
-        return await proxy.forward(self._ports, f"http://{where}/", target, request, extra)
-
-    def client(self, pod: Pod, port: int) -> httpx.AsyncClient:
-        """A client of what runs in a sandbox: its envd, or its code interpreter."""
-        clients = self._pods.setdefault(pod, {})
-        if port not in clients:
-            clients[port] = proxy.client(pod.envd_socket if port == envd.PORT else pod.code_socket)
-        return clients[port]
+        return await proxy.forward(self._kept, where, target, request, extra)
 
 
 async def refuse(error: DataPlaneError, scope: Scope, receive: Receive, send: Send) -> None:

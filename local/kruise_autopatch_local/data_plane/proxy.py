@@ -13,8 +13,8 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 
-import httpx
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -30,6 +30,7 @@ from websockets.typing import Subprotocol
 from ..streaming import Broken, CancellingStream
 from .errors import DataPlaneError
 from .transcripts import Tap
+from .upstream import Address, Exchange, Kept, UpstreamError
 
 # Headers of one connection (RFC 9110, section 7.6.1), which a proxy must not hand on.
 _CONNECTION = {
@@ -46,6 +47,8 @@ _CONNECTION = {
 # Of a reply: there is another server; and with the other a page of a sandbox could have a service
 # worker see all that the browser asks of this address, for other sandboxes and for our own page.
 _KEPT_BACK = {b"server", b"service-worker-allowed"}
+_NOT_HANDED_ON = _CONNECTION | _KEPT_BACK
+_SAFE = {"GET", "HEAD", "OPTIONS"}
 _HANDSHAKE = {
     b"host",
     b"sec-websocket-key",
@@ -63,31 +66,21 @@ _NOBODY = (
 _ENVOYS_LIMIT = "400000"
 
 
-def address(port: int) -> str:
+def address(port: int) -> Address:
     """Where a sandbox's port is, for whoever comes from outside.
 
     Not 127.0.0.1: a server that is bound to that address alone is not reached in a pod either.
     To Linux every address that begins with 127 is this machine's.
     """
-    return f"127.0.0.2:{port}" if sys.platform == "linux" else f"127.0.0.1:{port}"
+    return Address(host="127.0.0.2" if sys.platform == "linux" else "127.0.0.1", port=port)
 
 
-def client(path: str | None) -> httpx.AsyncClient:
-    """A client for upstream requests, to a Unix socket if there is a path.
-
-    It has no proxies, no redirects, no time limit, and as many connections as are needed.
-    """
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    transport = httpx.AsyncHTTPTransport(verify=False, limits=limits, uds=path)
-    return httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)
-
-
-def envoys_headers(request: Request, where: str) -> dict[str, str]:
+def envoys_headers(request: Request, port: int) -> dict[str, str]:
     """What Envoy adds to a request."""
     added = {
-        "x-forwarded-proto": request.url.scheme,
+        "x-forwarded-proto": request.scope["scheme"],
         "x-request-id": str(uuid.uuid4()),
-        "x-envoy-original-dst-host": where,
+        "x-envoy-original-dst-host": str(address(port)),
         "x-envoy-expected-rq-timeout-ms": _ENVOYS_LIMIT,
     }
     if request.method == "OPTIONS" and not _has_body(request):
@@ -100,40 +93,47 @@ def _has_body(request: Request) -> bool:
 
 
 async def forward(
-    upstream: httpx.AsyncClient,
-    url: str,
+    kept: Kept,
+    address: Address,
     target: bytes,
     request: Request,
     added: Mapping[str, str],
     tap: Tap | None = None,
 ) -> Response:
     """Send a request on, with the path and query exactly as they came."""
-    headers = [(name, value) for name, value in request.headers.raw if name not in _CONNECTION]
+    headers = [header for header in request.headers.raw if header[0] not in _CONNECTION]
     headers += [(name.encode(), value.encode()) for name, value in added.items()]
-    outgoing = httpx.Request(
-        request.method,
-        url,
-        headers=headers,
-        content=_body(request, tap) if _has_body(request) else None,
-        # httpx would normalise the path; httpcore sends this as it is.
-        extensions={"target": target},
-    )
+    if "transfer-encoding" in request.headers:
+        headers.append((b"transfer-encoding", b"chunked"))
+    body = _body(request, tap) if _has_body(request) else None
     began = time.monotonic()
+    # What may have to be sent again, on another connection, must not change anything.
+    exchange = kept.take(address) if request.method in _SAFE and body is None else None
+    was_kept = exchange is not None
     try:
-        incoming = await upstream.send(outgoing, stream=True)
-    except ClientDisconnect:
-        return Response(status_code=400)  # Nobody is left to read it.
-    except httpx.HTTPError:
-        raise DataPlaneError(503, _NOBODY) from None
-
-    response = CancellingStream(_chunks(incoming, tap), incoming.status_code)
-    response.raw_headers = [
-        (name.lower(), value)
-        for name, value in incoming.headers.raw
-        if name.lower() not in _CONNECTION | _KEPT_BACK
-    ]
+        exchange = exchange or await Exchange.begin(address)
+        try:
+            reply = await exchange.send(request.method, target, headers, body)
+        except UpstreamError:
+            if not was_kept or exchange.heard:
+                raise
+            # Its other side had ended it.
+            exchange.close()
+            exchange = await Exchange.begin(address)
+            reply = await exchange.send(request.method, target, headers, body)
+    except BaseException as error:
+        if exchange is not None:
+            exchange.close()
+        if isinstance(error, ClientDisconnect):
+            return Response(status_code=400)  # Nobody is left to read it.
+        if isinstance(error, UpstreamError):
+            raise DataPlaneError(503, _NOBODY) from None
+        raise
+    done = partial(kept.give_back, exchange)
+    response = CancellingStream(_chunks(exchange, tap), reply.status_code, done=done)
     milliseconds = int((time.monotonic() - began) * 1000)
-    response.raw_headers += [
+    response.raw_headers = [
+        *(header for header in reply.headers if header[0] not in _NOT_HANDED_ON),
         (b"x-envoy-upstream-service-time", str(milliseconds).encode()),
         (b"server", b"envoy"),
     ]
@@ -147,17 +147,15 @@ async def _body(request: Request, tap: Tap | None) -> AsyncGenerator[bytes, None
         yield chunk
 
 
-async def _chunks(incoming: httpx.Response, tap: Tap | None) -> AsyncGenerator[bytes, None]:
+async def _chunks(exchange: Exchange, tap: Tap | None) -> AsyncGenerator[bytes, None]:
     try:
-        async for chunk in incoming.aiter_raw():
+        async for chunk in exchange.chunks():
             if tap is not None:
                 tap.received(chunk)
             yield chunk
-    except httpx.HTTPError:
+    except UpstreamError:
         # It ended amid its reply, as a sandbox does that is killed: so does ours.
         raise Broken from None
-    finally:
-        await incoming.aclose()
 
 
 async def forward_websocket(port: int, target: bytes, socket: WebSocket) -> None:

@@ -12,11 +12,9 @@ import os
 import time
 import uuid
 from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
 from starlette.datastructures import Headers
 
 from kruise_autopatch.protocol.headers import PROTECTED, TRAFFIC_TOKEN
@@ -25,7 +23,8 @@ from ..control_plane.errors import ApiError
 from ..sandbox.sandboxes import Sandbox
 from .errors import DataPlaneError
 
-_ALGORITHM = "ES256"
+if TYPE_CHECKING:
+    from .signatures import Signer
 
 EXPIRED = f"expired {TRAFFIC_TOKEN}"
 
@@ -57,7 +56,13 @@ class TrafficTokens:
         self._validity = validity
         self._leeway = leeway
         self._outage = outage
-        self._key = ECKey.generate_key("P-256")
+
+    @cached_property
+    def _signer(self) -> Signer:
+        # Few sandboxes are protected, and the cryptography would be the longest part of a start.
+        from .signatures import Signer
+
+        return Signer()
 
     def issue(self, sandbox: Sandbox) -> Issued:
         """A new token for a protected sandbox."""
@@ -69,7 +74,7 @@ class TrafficTokens:
             "jti": str(uuid.uuid4()),
             "sandbox": {"sandboxId": sandbox.id, "sandboxUid": sandbox.uid},
         }
-        return Issued(jwt.encode({"alg": _ALGORITHM}, claims, self._key), expires_at)
+        return Issued(self._signer.sign(claims), expires_at)
 
     def renew(self, sandbox: Sandbox) -> Issued:
         """As `issue`, for the route that tokens are renewed at."""
@@ -87,7 +92,7 @@ class TrafficTokens:
         presented = headers.get(TRAFFIC_TOKEN)
         if not presented:
             raise DataPlaneError(403, f"missing {TRAFFIC_TOKEN}")
-        claims = self._claims(presented)
+        claims = self._signer.read(presented)
         if claims is None:
             raise DataPlaneError(403, f"invalid {TRAFFIC_TOKEN}")
         if claims.get("exp", 0.0) + self._leeway <= time.time():
@@ -97,14 +102,8 @@ class TrafficTokens:
 
     def issued_at(self, presented: str) -> float | None:
         """When a token was issued, if it is one of ours."""
-        claims = self._claims(presented)
+        claims = self._signer.read(presented)
         return None if claims is None else claims["iat"]
-
-    def _claims(self, presented: str) -> dict[str, Any] | None:
-        try:
-            return jwt.decode(presented, self._key, algorithms=[_ALGORITHM]).claims
-        except (JoseError, ValueError):
-            return None
 
     def _check_outage(self) -> None:
         if self._outage is None or not os.path.exists(self._outage):

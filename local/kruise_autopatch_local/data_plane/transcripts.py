@@ -14,10 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from google.protobuf import json_format
-
 from .. import code, envd
-from ..envd.messages import MESSAGES
 
 START, EXECUTE = "/process.Process/Start", "/execute"
 
@@ -148,6 +145,11 @@ class _Command:
             yield "end", event.end.status
 
     def _decoded(self, message: bytes, name: str) -> Any:
+        # Not before there is something to decode: a start is not to wait for it.
+        from google.protobuf import json_format
+
+        from ..envd.messages import MESSAGES
+
         made = MESSAGES[name]()
         if self._in_json:
             return json_format.Parse(message, made, ignore_unknown_fields=True)

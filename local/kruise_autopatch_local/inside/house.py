@@ -17,6 +17,10 @@ from .watching import Watchers
 _INHERITED = frozenset({"PATH", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH"})
 _INHERITED_PREFIXES = ("PIP_", "UV_", "NPM_CONFIG_", "SSL_CERT_", "DYLD_")
 _INHERITED_SUFFIXES = ("_PROXY", "_CA_BUNDLE")
+# But where packages are put is the sandbox's own affair; tox, for one, says that.
+_NOT_INHERITED = frozenset(
+    {"PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON", "PIP_REQUIRE_VIRTUALENV"}
+)
 
 
 class House:
@@ -55,9 +59,12 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in environment.items()
-        if name in _INHERITED
-        or name.upper().startswith(_INHERITED_PREFIXES)
-        or name.upper().endswith(_INHERITED_SUFFIXES)
+        if name not in _NOT_INHERITED
+        and (
+            name in _INHERITED
+            or name.upper().startswith(_INHERITED_PREFIXES)
+            or name.upper().endswith(_INHERITED_SUFFIXES)
+        )
     }
     paths = [PROGRAMS, *kept.get("PATH", os.defpath).split(os.pathsep)]
     return {**kept, "PATH": os.pathsep.join(dict.fromkeys(paths))}

@@ -8,8 +8,8 @@ import secrets
 from collections.abc import Awaitable
 from importlib.resources import files
 from typing import Any, Callable
+from urllib.parse import urlencode
 
-import httpx
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -17,10 +17,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from kruise_autopatch.protocol import API_PATH, PREFIX
 from kruise_autopatch.protocol.headers import ACCESS_TOKEN
 
-from .. import envd
 from ..data_plane import destinations
 from ..data_plane.errors import DataPlaneError
-from ..data_plane.gateway import Gateway
+from ..data_plane.upstream import Address, Answer, UpstreamError, ask
 from ..endpoints import Endpoints
 from ..request_log import Logged, RequestLog
 from ..sandbox.sandboxes import Sandbox, Sandboxes
@@ -66,14 +65,12 @@ class Page:
         variables: dict[str, str],
         visitors: Visitors,
         sandboxes: Sandboxes,
-        gateway: Gateway,
         log: RequestLog,
     ) -> None:
         self._url = url
         self._variables = variables
         self._visitors = visitors
         self._sandboxes = sandboxes
-        self._gateway = gateway
         self._log = log
 
     async def serve(self, handler: Handler, request: Request, values: dict[str, str]) -> Response:
@@ -130,32 +127,27 @@ class Page:
             values,
             "POST",
             "/filesystem.Filesystem/ListDir",
-            content=json.dumps({"path": path, "depth": 1}),
-            headers={"Content-Type": "application/json"},
+            {"Content-Type": "application/json"},
+            json.dumps({"path": path, "depth": 1}).encode(),
         )
         if isinstance(reply, Response):
             return reply
-        found = reply.json()
-        if not reply.is_success:
+        found = json.loads(reply.body)
+        if reply.status != 200:
             return JSONResponse({"error": found.get("message", "")})
         return JSONResponse({"entries": found.get("entries", [])})
 
     async def _read(self, request: Request, values: dict[str, str]) -> Response:
         """The beginning of a file."""
-        reply = await self._ask(
-            request,
-            values,
-            "GET",
-            "/files",
-            params={"path": request.query_params.get("path", ""), "username": "root"},
-            headers={"Range": f"bytes=0-{_MOST_OF_A_FILE - 1}"},
-        )
+        query = urlencode({"path": request.query_params.get("path", ""), "username": "root"})
+        only = {"Range": f"bytes=0-{_MOST_OF_A_FILE - 1}"}
+        reply = await self._ask(request, values, "GET", f"/files?{query}", only)
         if isinstance(reply, Response):
             return reply
-        text = reply.content[:_MOST_OF_A_FILE].decode("utf-8", "replace")
-        if not reply.is_success:
+        text = reply.body[:_MOST_OF_A_FILE].decode("utf-8", "replace")
+        if reply.status not in (200, 206):
             return JSONResponse({"error": text.strip()})
-        return JSONResponse({"text": text, "isWhole": reply.status_code == 200})
+        return JSONResponse({"text": text, "isWhole": reply.status == 200})
 
     async def _output(self, request: Request, values: dict[str, str]) -> Response:
         if not self._visitors.knows_the_page(request):
@@ -164,23 +156,24 @@ class Page:
         return JSONResponse([each.shown() for each in sandbox.transcript] if sandbox else [])
 
     async def _ask(
-        self, request: Request, values: dict[str, str], method: str, path: str, **options: Any
-    ) -> httpx.Response | Response:
+        self,
+        request: Request,
+        values: dict[str, str],
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: bytes = b"",
+    ) -> Answer | Response:
         """What a sandbox's envd answers to its user root; or what is to be answered instead."""
         if not self._visitors.knows_the_page(request):
             return _unknown()
         sandbox = self._sandboxes.get(values["id"])
         if sandbox is None or sandbox.pod is None or sandbox.state != "running":
             return JSONResponse({"error": "the sandbox does not run"})
-        headers = {
-            ACCESS_TOKEN: sandbox.access_token,
-            "Authorization": _ROOT,
-            **options.pop("headers"),
-        }
-        client = self._gateway.client(sandbox.pod, envd.PORT)
+        headers = {ACCESS_TOKEN: sandbox.access_token, "Authorization": _ROOT, **headers}
         try:
-            return await client.request(method, f"http://sandbox{path}", headers=headers, **options)
-        except httpx.HTTPError:
+            return await ask(Address(sandbox.pod.envd_socket), method, target, headers, body)
+        except UpstreamError:
             return JSONResponse({"error": "the sandbox has ended"})
 
 

@@ -232,6 +232,7 @@ def _furnish(layers: Layers, isolation: Isolation, base: str, needed: Iterable[s
         os.chown(home, uid, uid)
         for path in needed:
             _open_the_way(layers, path)
+        _let_users_install(layers)
 
 
 def _open_the_way(layers: Layers, path: str) -> None:
@@ -245,6 +246,22 @@ def _open_the_way(layers: Layers, path: str) -> None:
         if not mode & stat.S_IXOTH:
             os.chmod(layers.own(parent), stat.S_IMODE(mode) | 0o111)
         parent = os.path.dirname(parent)
+
+
+def _let_users_install(layers: Layers) -> None:
+    """Have `pip` fall back to `~/.local` for `user`, as it does on the template.
+
+    In a virtual environment it would not, unless that sees what lies outside of it.
+    """
+    try:
+        with open(os.path.join(sys.prefix, "pyvenv.cfg"), encoding="utf-8") as file:
+            lines = [line for line in file if not line.startswith("include-system-site-packages")]
+    except OSError:
+        return
+    own = os.path.join(layers.own(sys.prefix), "pyvenv.cfg")
+    with open(own, "w", encoding="utf-8") as file:
+        file.writelines([*lines, "include-system-site-packages = true\n"])
+    os.chmod(own, 0o644)
 
 
 def _script(directory: str, layers: Layers, rootless: bool) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """A process that forks one more for each sandbox.
 
 Importing what an agent needs takes half a second of a processor and thirty megabytes. Here it
-happens once: the nursery is forked from the manager before its first thread, and forks again
-for each sandbox, in milliseconds and from memory that all of them share.
+happens once: the nursery is forked from the manager before its first thread, imports while the
+manager goes on, and forks again for each sandbox, in milliseconds and from memory that all of them
+share.
 
 Namespaces are made by `unshare` (see `isolation`). An agent only enters those of its sandbox,
 as `nsenter` does.
@@ -43,13 +44,13 @@ class Nursery:
         self._one_at_a_time = threading.Lock()
 
     @classmethod
-    def start(cls, serve: Serve) -> Nursery:
-        """Fork the nursery. No thread may have been started yet."""
+    def start(cls, load: Callable[[], Serve]) -> Nursery:
+        """Fork the nursery, which then loads an agent. No thread may have been started yet."""
         ours, theirs = socket.socketpair()
         if os.fork() == 0:
             ours.close()
             try:
-                _run(theirs, serve)
+                _run(theirs, load)
             finally:
                 os._exit(0)
         theirs.close()
@@ -91,9 +92,14 @@ def _receive(control: socket.socket, length: int) -> bytes:
     return received
 
 
-def _run(control: socket.socket, serve: Serve) -> None:
+def _run(control: socket.socket, load: Callable[[], Serve]) -> None:
     # Ctrl-C is for the manager alone, and nobody is to wait for our children.
     os.setsid()
+    serve, missing = None, b""
+    try:
+        serve = load()
+    except ImportError as error:
+        missing = f"{error}; install it anew: pip install kruise-autopatch-local".encode()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     # What is there now is not to be touched, and so not to be copied, by a child's collector.
     gc.freeze()
@@ -102,9 +108,9 @@ def _run(control: socket.socket, serve: Serve) -> None:
         if not header:
             return
         order = json.loads(_receive(control, _LENGTH.unpack(header)[0]))
-        answer = b""
+        answer = missing
         try:
-            if os.fork() == 0:
+            if serve is not None and os.fork() == 0:
                 try:
                     control.close()
                     _be_an_agent(serve, descriptors, *order)
@@ -142,12 +148,16 @@ def _be_an_agent(
 def _enter(first_process: int, descriptors: list[int]) -> None:
     """Go on as a child in the namespaces of another process."""
     own = {name: os.readlink(f"/proc/self/ns/{name}") for name in _NAMESPACES}
-    opened: list[int] = []
+    opened: dict[str, int] = {}
     for name in _NAMESPACES:
         path = f"/proc/{first_process}/ns/{name}"
         if os.readlink(path) != own[name]:
-            opened.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-    for namespace in opened:
+            opened[name] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    if "pid" not in opened:
+        # Its sandbox has ended, and its number is another process's: an agent that signals all
+        # that it sees must not see this machine's processes.
+        raise ProcessLookupError(f"process {first_process} is in no namespace of a sandbox")
+    for namespace in opened.values():
         _setns(namespace)
         os.close(namespace)
     child = os.fork()

@@ -11,8 +11,6 @@ import subprocess
 import tempfile
 from typing import Any, Callable, TypeVar
 
-import psutil
-
 from ..plan import FREEZE, HOME, PROGRAMS, THAW, Plan
 from . import isolation
 from .isolation import Isolation
@@ -134,8 +132,7 @@ class Pod:
                 raise PodError(
                     f"cannot make a sandbox: {lines[-1] if lines else 'no reason given'}"
                 )
-        (first,) = psutil.Process(self._unshare.pid).children()
-        self._first = first.pid
+        self._first = _only_child(self._unshare.pid)
 
     def start(self, plan: dict[str, Any], nursery: Nursery) -> None:
         """Start the agent. Blocks."""
@@ -164,6 +161,16 @@ class Pod:
         """Let every process go on."""
         await self._tell(THAW)
 
+    def kill(self) -> None:
+        """Have every process end, without waiting for it."""
+        if self._unshare is not None:
+            # With the first process of a PID namespace the kernel ends all the others.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._first or self._unshare.pid, signal.SIGKILL)
+        if self._lifeline is not None:
+            with contextlib.suppress(OSError):
+                self._lifeline.shutdown(socket.SHUT_WR)
+
     async def stop(self) -> None:
         """End every process; the files stay."""
         await _in_thread(self._stop)
@@ -178,18 +185,15 @@ class Pod:
             await _in_thread(lambda: lifeline.send(order) and lifeline.recv(1))
 
     def _stop(self) -> None:
+        self.kill()
         lifeline, self._lifeline = self._lifeline, None
         unshare, self._unshare = self._unshare, None
         if unshare is not None:
-            # With the first process of a PID namespace the kernel ends all the others.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._first or unshare.pid, signal.SIGKILL)
             if unshare.stdin is not None:
                 unshare.stdin.close()
             unshare.wait()
         if lifeline is not None:
             with lifeline, contextlib.suppress(OSError):
-                lifeline.shutdown(socket.SHUT_WR)
                 lifeline.settimeout(_STOP_TIMEOUT)
                 while lifeline.recv(1):
                     pass
@@ -214,6 +218,14 @@ def _listen(path: str) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def _only_child(pid: int) -> int:
+    # Not before there is a sandbox: a start is not to wait for it.
+    import psutil
+
+    (child,) = psutil.Process(pid).children()
+    return int(child.pid)
 
 
 async def _in_thread(work: Callable[[], Result]) -> Result:

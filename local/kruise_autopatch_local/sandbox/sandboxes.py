@@ -34,9 +34,9 @@ _CLOSING_AT_ONCE = 16
 _TRANSCRIPT = 50
 
 
-@dataclass
+@dataclass(eq=False)
 class Sandbox:
-    """One sandbox, as the API knows it."""
+    """One sandbox, as the API knows it; no two are equal."""
 
     id: str
     name: str
@@ -100,6 +100,10 @@ class Sandboxes:
         """End every sandbox and remove every trace of them."""
         if self._reaper is not None:
             self._reaper.cancel()
+        for sandbox in self.all():
+            # The kernel takes its time: it may begin with all of them at once.
+            if sandbox.pod is not None:
+                sandbox.pod.kill()
         several = asyncio.Semaphore(_CLOSING_AT_ONCE)
 
         async def kill(sandbox: Sandbox) -> None:

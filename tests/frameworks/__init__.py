@@ -1,0 +1,1 @@
+"""Other people's software, unmodified, against the local sandbox-manager."""
