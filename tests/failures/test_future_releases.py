@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from support import fresh
+from support import forked
 from support.programs import ON
 
 LOOK = """
@@ -197,7 +197,7 @@ def outcome_of(change: Callable[[Path], None], make: str, directory: Path) -> st
     # What fails at the import fails the whole program.
     whole = f"try:\n{_indented(LOOK.replace('MAKE', make))}\nexcept ImportError as error:\n"
     whole += "    result = f'{type(error).__name__}: {error}'"
-    found: Any = fresh.value(whole, variables)
+    found: Any = forked.value(whole, variables)
     return str(found)
 
 

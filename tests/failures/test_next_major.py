@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 from packaging.version import Version
 
-from support import fresh, native, next_major
+from support import forked, native, next_major
 from support.native import Native
 
 pytestmark = pytest.mark.skipif(
@@ -106,7 +106,7 @@ def outcome(
     before = len(server.manager.requests())
     copy = next_major.install(next_major.CHANGES[change], directory)
     ours = {**copy, **server.variables, "KRUISE_E2B_PATCH": "1", "KRUISE_TEST_STEPS": ""}
-    done = fresh.run(["-c", PROGRAM], {**ours, **(variables or {})})
+    done = forked.run(["-c", PROGRAM], {**ours, **(variables or {})})
     assert done.returncode == 0, done.stderr
     asked = [f"{r['scheme']}://{r['host']}{r['path']}" for r in server.manager.requests()[before:]]
     return Outcome(json.loads(done.stdout.splitlines()[-1]), asked)
@@ -186,17 +186,17 @@ def test_a_variable_that_the_release_does_not_read_is_not_ignored(
     copy = next_major.install(next_major.CHANGES["fields dropped"], tmp_path)
     variables = {**copy, **ON, variable: "https://other.test"}
     code = CONFIGURATION.format(arguments="")
-    error = fresh.error(code, variables)
+    error = forked.error(code, variables)
     assert f"{variable} is set, but e2b 3.0.0 is not known to read it; nothing was sent" in error
     # Who is none of OpenKruise's is left alone.
     native = CONFIGURATION.format(arguments="domain='e2b.app'")
-    assert fresh.value(native, variables) == "https://api.e2b.app"
+    assert forked.value(native, variables) == "https://api.e2b.app"
 
 
 def test_a_volume_urls_variable_is_not_ignored_either(tmp_path: Path) -> None:
     copy = next_major.install(next_major.CHANGES["fields dropped"], tmp_path)
     code = "from e2b.volume import connection_config as c; c.VolumeConnectionConfig()"
-    error = fresh.error(code, {**copy, **ON, "E2B_VOLUME_API_URL": "https://other.test"})
+    error = forked.error(code, {**copy, **ON, "E2B_VOLUME_API_URL": "https://other.test"})
     assert "E2B_VOLUME_API_URL is set, but e2b 3.0.0 is not known to read it" in error
 
 
@@ -208,7 +208,7 @@ def test_an_explicit_url_by_another_name_is_not_overwritten(
     tmp_path: Path, arguments: str, variables: dict[str, str]
 ) -> None:
     copy = next_major.install(next_major.CHANGES["fields renamed"], tmp_path)
-    error = fresh.error(CONFIGURATION.format(arguments=arguments), {**copy, **ON, **variables})
+    error = forked.error(CONFIGURATION.format(arguments=arguments), {**copy, **ON, **variables})
     assert (
         "e2b 3.0.0 has the API's URL https://other.test from somewhere that is not known" in error
     )

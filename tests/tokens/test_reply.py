@@ -23,7 +23,7 @@ NO_TOKEN = "the server's reply holds no token"
 NO_EXPIRATION = "the server's reply holds no expiration with a time zone"
 DISAGREE = "the token and the server's reply disagree about its expiration"
 EXPIRED = "the server sent a token that has expired already; compare the clocks"
-ANOTHERS = "the server's reply is for another sandbox"
+OF_ANOTHER = "the server's reply is for another sandbox"
 NOT_JSON = "the server's reply is not JSON"
 NO_OBJECT = "the server's reply is not a JSON object"
 TOO_LONG = "the server's reply is longer than 65536 bytes"
@@ -97,7 +97,7 @@ def test_the_time_zone_of_the_machine_does_not_matter(monkeypatch: pytest.Monkey
         (reply(GOOD, rfc3339(LATER - 6)), DISAGREE),
         (reply(jwt(NOW), rfc3339(NOW)), EXPIRED),
         (reply("opaque", rfc3339(NOW - 1)), EXPIRED),
-        (reply(jwt(LATER, sandbox={"sandboxId": "b"}), rfc3339(LATER)), ANOTHERS),
+        (reply(jwt(LATER, sandbox={"sandboxId": "b"}), rfc3339(LATER)), OF_ANOTHER),
         (Answer(200, b""), NOT_JSON),
         (Answer(200, b"<html>"), NOT_JSON),
         (Answer(200, b"\xff"), NOT_JSON),
