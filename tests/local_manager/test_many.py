@@ -15,12 +15,13 @@ import httpx
 import psutil
 
 from kruise_autopatch_local import LocalManager
-from kruise_autopatch_local.code.kernels import MOST_KERNELS
 
 from .clients import USER, Sandbox
 
 SANDBOXES = 60
 STREAMS = 120
+# As docs/local-manager.md says.
+MOST_KERNELS = 32
 # Written and read back; far more than a server may keep in memory.
 BYTES = 256 * 1024 * 1024
 
