@@ -337,6 +337,7 @@ def test_a_novnc_that_appends_its_path_to_the_host_stays_below_the_port() -> Non
         ("wss://example.com/kruise/s1/9222/devtools", "wss://9222-s1.example.com/devtools"),
         ("http://localhost:7788/kruise/s1/80//a%20b", "http://80-s1.localhost:7788//a%20b"),
         ("https://a.b/kruise/s1/1/", "https://1-s1.a.b/"),
+        ("https://a.1X/kruise/api", "https://api.a.1X"),
         ("https://a.b/kruise/s1/65535/?x#y?z", "https://65535-s1.a.b/?x#y?z"),
         # The longest label that DNS has.
         (f"https://a.b/kruise/{'s' * 60}/80/", f"https://80-{'s' * 60}.a.b/"),
