@@ -23,6 +23,7 @@ class Unnoticeable(NamedTuple):
 
 _AT_IMPORT = "it runs when its module is imported, before a mutant is in force"
 _DISCARDED = "the host that is made of it is thrown away: the id and the port are checked"
+_ANOTHER = "all that a ticket has to be is another one than before"
 _NO_CAPITALS = "there are no capitals left to strip"
 
 UNNOTICEABLE = (
@@ -47,6 +48,9 @@ UNNOTICEABLE = (
     Unnoticeable(
         "reply.x__seconds", '(retry_after or "XXXX")', "that is no number and no date either"
     ),
+    Unnoticeable("TokenStateǁ__init__", "self._ticket = 1", _ANOTHER),
+    Unnoticeable("TokenStateǁdecide", "self._ticket -= 1", _ANOTHER),
+    Unnoticeable("TokenStateǁdecide", "self._ticket += 2", _ANOTHER),
     Unnoticeable("jwt.x_read", '"=" * (+len(parts[1]) % 4)', "padding may be longer than needed"),
     Unnoticeable(
         "route.x_choose", "if (explicit.api_url) or True", "None is no private URL either"

@@ -25,6 +25,7 @@ from kruise_autopatch.protocol import written as urls
         "[::1]:8443",
         "sandbox_manager:65535",
         "Bücher.example",
+        "Xa.exampleX",
     ],
 )
 def test_an_authority_is_kept_as_it_is_written(text: str) -> None:
@@ -214,6 +215,12 @@ def test_other_urls_are_not_of_the_private_control_plane(url: str) -> None:
 def test_a_sandbox_port_is_a_path_without_a_slash_at_its_end() -> None:
     url = protocol.sandbox_url("https", "example.com:8443", "ns--name", 3000)
     assert url == "https://example.com:8443/kruise/ns--name/3000"
+
+
+@pytest.mark.parametrize("sandbox_id", ["_", "_s1", "0", "S.1~-"])
+def test_an_id_begins_with_a_letter_a_digit_or_an_underscore(sandbox_id: str) -> None:
+    host = protocol.sandbox_host("example.com", sandbox_id, 80)
+    assert host == f"example.com/kruise/{sandbox_id}/80"
 
 
 @pytest.mark.parametrize("sandbox_id", ["", ".", "..", "a/b", "a\\b", "a?b", "a#b", "a b", "a\0"])
