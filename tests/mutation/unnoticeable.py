@@ -43,6 +43,7 @@ UNNOTICEABLE = (
     Unnoticeable(
         "routes.x_served", 'request.get("method", "GET")', "it is put into capitals anyway"
     ),
+    Unnoticeable("authorities.x__is_label", '"XX0XX"', "letters are as good as digits there"),
     Unnoticeable("authorities.x__host_and_port", 'rstrip("XX.XX")', _NO_CAPITALS),
     Unnoticeable("authorities.x__normal", 'rstrip("XX.XX")', _NO_CAPITALS),
     Unnoticeable(
