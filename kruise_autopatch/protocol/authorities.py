@@ -55,7 +55,7 @@ def parse_authority(text: str) -> str:
             "has quotation marks around it", f"write the host without them{_such_as(unquoted)}"
         )
     if "://" in text:
-        bare = text.split("://", 1)[1].split("/", 1)[0].strip()
+        bare = text.split("://")[1].split("/")[0].strip()
         raise InvalidDomain("has a scheme", f"write only the host{_such_as(bare)}")
     if any(character.isspace() for character in text):
         bare = "".join(text.split())
@@ -63,7 +63,7 @@ def parse_authority(text: str) -> str:
         raise InvalidDomain(f"contains {kind}", f"write the host without it{_such_as(bare)}")
     for mark, meaning in (("/", "a path"), ("?", "a query"), ("#", "a fragment")):
         if mark in text:
-            bare = text.split(mark, 1)[0]
+            bare = text.split(mark)[0]
             raise InvalidDomain(f"has {meaning}", f"write only the host{_such_as(bare)}")
     if "@" in text:
         bare = text.rsplit("@", 1)[1]

@@ -23,6 +23,7 @@ class Unnoticeable(NamedTuple):
 
 _AT_IMPORT = "it runs when its module is imported, before a mutant is in force"
 _DISCARDED = "the host that is made of it is thrown away: the id and the port are checked"
+_ANOTHER = "all that a ticket has to be is another one than before"
 _NO_CAPITALS = "there are no capitals left to strip"
 
 UNNOTICEABLE = (
@@ -42,11 +43,15 @@ UNNOTICEABLE = (
     Unnoticeable(
         "routes.x_served", 'request.get("method", "GET")', "it is put into capitals anyway"
     ),
+    Unnoticeable("authorities.x__is_label", '"XX0XX"', "letters are as good as digits there"),
     Unnoticeable("authorities.x__host_and_port", 'rstrip("XX.XX")', _NO_CAPITALS),
     Unnoticeable("authorities.x__normal", 'rstrip("XX.XX")', _NO_CAPITALS),
     Unnoticeable(
         "reply.x__seconds", '(retry_after or "XXXX")', "that is no number and no date either"
     ),
+    Unnoticeable("TokenStateǁ__init__", "self._ticket = 1", _ANOTHER),
+    Unnoticeable("TokenStateǁdecide", "self._ticket -= 1", _ANOTHER),
+    Unnoticeable("TokenStateǁdecide", "self._ticket += 2", _ANOTHER),
     Unnoticeable("jwt.x_read", '"=" * (+len(parts[1]) % 4)', "padding may be longer than needed"),
     Unnoticeable(
         "route.x_choose", "if (explicit.api_url) or True", "None is no private URL either"

@@ -8,10 +8,12 @@ from kruise_autopatch.errors import TrafficAccessTokenError, TrafficAccessTokenE
 from kruise_autopatch.tokens.state import (
     BEGINNING,
     FORCED,
+    NEVER,
     PATIENCE,
     TRANSITIONS,
     Failure,
     Hand,
+    Held,
     Moment,
     Outcome,
     Renewal,
@@ -98,6 +100,7 @@ def test_an_opaque_token_is_left_alone() -> None:
     state = TokenState(Token("opaque", None), required=False, random=lambda: 0.5, now=clock())
     clock.pass_(1e9)
     assert state.decide(clock()) is Step.SEND
+    assert state.held == Held("opaque", NEVER, NEVER)
 
 
 def test_a_renewed_token_starts_anew() -> None:
@@ -223,11 +226,12 @@ def test_one_that_was_given_up_may_still_bring_a_token() -> None:
     assert held(state) == "in time"
 
 
-def test_but_none_in_the_place_of_one_that_lives_longer() -> None:
+@pytest.mark.parametrize("validity", [HOUR - 1, HOUR])
+def test_but_none_in_the_place_of_one_that_lives_as_long(validity: float) -> None:
     clock = Clock()
     state, first = two_renewals(clock)
     finish(state, renewed(clock, "in time"), clock)
-    state.finish(first, Token("late", clock.wall + HOUR - 1), clock())
+    state.finish(first, Token("late", clock.wall + validity), clock())
     assert held(state) == "in time"
 
 
@@ -414,6 +418,13 @@ def test_a_token_that_was_expired_when_it_came_is_renewed_first() -> None:
     clock = Clock()
     state = machine(clock, -100.0)
     assert [state.decide(clock()), state.decide(clock())] == [Step.RENEW, Step.WAIT]
+
+
+def test_a_moment_is_over_on_either_clock() -> None:
+    moment = Moment(10, 20)
+    assert moment.reached(Moment(10, 0))
+    assert moment.reached(Moment(0, 20))
+    assert not moment.reached(Moment(9, 19))
 
 
 # --- secrets -------------------------------------------------------------------------------------

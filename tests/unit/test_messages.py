@@ -91,6 +91,7 @@ def test_of_an_argument() -> None:
         ('"', f"has quotation marks around it; write the host without them{AN_EXAMPLE}"),
         ("x://a.test/b", "has a scheme; write only the host, such as 'a.test'"),
         ("x:// a.test /b://c", "has a scheme; write only the host, such as 'a.test'"),
+        ("x://a.test://b", "has a scheme; write only the host, such as 'a.test'"),
         ("https://", f"has a scheme; write only the host{AN_EXAMPLE}"),
         ("a b", "contains a space; write the host without it, such as 'ab'"),
         ("aX b", "contains a space; write the host without it, such as 'aXb'"),

@@ -25,6 +25,7 @@ from kruise_autopatch.protocol import written as urls
         "[::1]:8443",
         "sandbox_manager:65535",
         "Bücher.example",
+        "Xa.exampleX",
     ],
 )
 def test_an_authority_is_kept_as_it_is_written(text: str) -> None:
@@ -216,6 +217,12 @@ def test_a_sandbox_port_is_a_path_without_a_slash_at_its_end() -> None:
     assert url == "https://example.com:8443/kruise/ns--name/3000"
 
 
+@pytest.mark.parametrize("sandbox_id", ["_", "_s1", "0", "S.1~-"])
+def test_an_id_begins_with_a_letter_a_digit_or_an_underscore(sandbox_id: str) -> None:
+    host = protocol.sandbox_host("example.com", sandbox_id, 80)
+    assert host == f"example.com/kruise/{sandbox_id}/80"
+
+
 @pytest.mark.parametrize("sandbox_id", ["", ".", "..", "a/b", "a\\b", "a?b", "a#b", "a b", "a\0"])
 def test_an_id_that_would_change_the_path_is_refused(sandbox_id: str) -> None:
     with pytest.raises(ValueError, match="sandbox id"):
@@ -337,6 +344,7 @@ def test_a_novnc_that_appends_its_path_to_the_host_stays_below_the_port() -> Non
         ("wss://example.com/kruise/s1/9222/devtools", "wss://9222-s1.example.com/devtools"),
         ("http://localhost:7788/kruise/s1/80//a%20b", "http://80-s1.localhost:7788//a%20b"),
         ("https://a.b/kruise/s1/1/", "https://1-s1.a.b/"),
+        ("https://a.1X/kruise/api", "https://api.a.1X"),
         ("https://a.b/kruise/s1/65535/?x#y?z", "https://65535-s1.a.b/?x#y?z"),
         # The longest label that DNS has.
         (f"https://a.b/kruise/{'s' * 60}/80/", f"https://80-{'s' * 60}.a.b/"),
