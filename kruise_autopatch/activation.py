@@ -89,9 +89,8 @@ def _before_client(chosen: Settings, client: type | None) -> Settings:
 
 
 def _unattended() -> list[str]:
-    modules = sys.modules
-    loaded = [name for name in PACKAGES if name in modules]
-    return [name for name in loaded if modules[name] is not _attended.get(name)]
+    loaded = [(name, sys.modules.get(name)) for name in PACKAGES]
+    return [name for name, module in loaded if module and module is not _attended.get(name)]
 
 
 def _attend_others(chosen: Settings) -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import kruise_autopatch.log as log
 import kruise_autopatch.patches.carried as carried
 from kruise_autopatch.errors import ConfigurationError, IncompatibleSDKError
 from kruise_autopatch.patches.engine import PatchPoint, Wrapper, bind
-from kruise_autopatch.patches.route import Explicit, Route, choose, reason
+from kruise_autopatch.patches.route import AnyRoute, Explicit, Route, choose, reason
 from kruise_autopatch.protocol import without_secrets
-from kruise_autopatch.settings import CurrentSettings
+from kruise_autopatch.settings import CurrentSettings, Settings
 
 _MADE_HERE = frozenset(("get_host", "get_sandbox_url", "get_sandbox_direct_url"))
 
@@ -51,18 +52,17 @@ def _init_configuration(settings: CurrentSettings, **readers: str) -> Wrapper:
     def init(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)
         given = bind(wrapped, instance, args, kwargs)
-        chosen = settings(None)
-        domain, otherwise = given.get("domain"), os.environ.get("E2B_DOMAIN")
-        explicit = Explicit(
-            domain=domain or otherwise,
-            domain_source="domain" if domain else "E2B_DOMAIN",
-            api_url=given.get("api_url") or _read(instance, readers[variable]),
-            sandbox_url=carried.sandbox_url(instance),
-            debug=instance.debug,
-            api_url_source="api_url" if given.get("api_url") else variable,
-            otherwise=otherwise,
-        ).about_the_api(chosen)
-        route = choose(chosen, explicit)
+        explicit, route = _decide(
+            settings(None),
+            given.get("domain"),
+            os.environ.get("E2B_DOMAIN"),
+            given.get("api_url"),
+            # Asked for only where nothing is given.
+            None if given.get("api_url") else _read(instance, readers[variable]),
+            variable,
+            carried.sandbox_url(instance),
+            instance.debug,
+        )
         carried.attach(instance, route)
         private = route if isinstance(route, Route) else None
         if private is not None:
@@ -82,6 +82,35 @@ def _init_configuration(settings: CurrentSettings, **readers: str) -> Wrapper:
         log.decided(name, getattr(instance, "api_url", ""), reason(route, explicit))
 
     return init
+
+
+# A program says the same for most of its clients.
+@lru_cache(maxsize=256)
+def _decide(
+    settings: Settings,
+    domain: str | None,
+    otherwise: str | None,
+    api_url: str | None,
+    api_url_otherwise: str | None,
+    variable: str,
+    sandbox_url: str | None,
+    debug: bool,
+) -> tuple[Explicit, AnyRoute]:
+    """What was said, and where it leads; raises as :func:`choose` does.
+
+    :param otherwise: what a variable says that counts where no argument is given, as does
+        ``api_url_otherwise``, that of ``variable``
+    """
+    explicit = Explicit(
+        domain=domain or otherwise,
+        domain_source="domain" if domain else "E2B_DOMAIN",
+        api_url=api_url or api_url_otherwise,
+        sandbox_url=sandbox_url,
+        debug=debug,
+        api_url_source="api_url" if api_url else variable,
+        otherwise=otherwise,
+    ).about_the_api(settings)
+    return explicit, choose(settings, explicit)
 
 
 def _read(instance: Any, reader: str) -> str | None:
