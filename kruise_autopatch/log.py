@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 import kruise_autopatch.protocol as protocol
@@ -107,11 +107,11 @@ def unserved(route: str) -> None:
         logger.info("%s is sent as it is: %s", route, UNSERVED)
 
 
-def decided(what: str, url: str, reason: str) -> None:
+def decided(what: str, url: str, reason: Callable[[], str]) -> None:
     """Say where a client's URLs lead, and why; once for each distinct decision."""
     if not _says(logging.DEBUG):
         return
-    text = f"{what}: {protocol.without_secrets(url)} ({reason})"
+    text = f"{what}: {protocol.without_secrets(url)} ({reason()})"
     if text not in _said and len(_said) < _MANY:
         _said.add(text)
         logger.debug("%s", text)

@@ -24,7 +24,7 @@ def release() -> str:
 def attach(holder: Any, route: AnyRoute) -> None:
     """Keep ``route`` on an SDK object; ``None`` marks the object as none of OpenKruise's."""
     assign(holder, _ATTRIBUTE, route, "its route")
-    of(holder)
+    any_of(holder)
 
 
 def assign(holder: Any, name: str, value: Any, what: str) -> None:

@@ -79,7 +79,8 @@ def _init_configuration(settings: CurrentSettings, **readers: str) -> Wrapper:
                 carried.assign(instance, "api_url", private.api_url, "its API's URL")
             carried.assign(instance, "domain", private.authority, "its domain")
         name = type(instance).__name__
-        log.decided(name, getattr(instance, "api_url", ""), reason(route, explicit))
+        url = getattr(instance, "api_url", "")
+        log.decided(name, url, lambda: reason(route, explicit))
 
     return init
 

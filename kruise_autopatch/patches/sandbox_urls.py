@@ -47,7 +47,8 @@ def _init_sandbox(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         authority = route.sandbox_authority(replied or config.domain)
         given["sandbox_domain"] = authority
         url = carried.sandbox_url(config) or protocol.sandbox_pattern(route.scheme, authority)
-        log.decided("files and commands", url, f"the server's reply names {replied or 'no domain'}")
+        names = replied or "no domain"
+        log.decided("files and commands", url, lambda: f"the server's reply names {names}")
     wrapped(**given)
     if route is not None and not carried.sandbox_url(config):
         made = instance.envd_api_url, getattr(instance, "envd_direct_url", None)
