@@ -51,7 +51,8 @@ def _init_configuration(settings: CurrentSettings, **readers: str) -> Wrapper:
 
     def init(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> None:
         wrapped(*args, **kwargs)
-        given = bind(wrapped, instance, args, kwargs)
+        # The SDK has just taken it, so it fits.
+        given = bind(wrapped, instance, args, kwargs) if args else kwargs
         explicit, route = _decide(
             settings(None),
             given.get("domain"),
