@@ -102,6 +102,7 @@ class Pod:
         self._kind = kind
         self._unshare: subprocess.Popen[bytes] | None = None
         self._first: int | None = None
+        self._killed = False
         self._lifeline: socket.socket | None = None
 
     def prepare(self) -> None:
@@ -163,7 +164,9 @@ class Pod:
 
     def kill(self) -> None:
         """Have every process end, without waiting for it."""
-        if self._unshare is not None:
+        # Once: as soon as it has ended, its number may be another process's.
+        if self._unshare is not None and not self._killed:
+            self._killed = True
             # With the first process of a PID namespace the kernel ends all the others.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._first or self._unshare.pid, signal.SIGKILL)
