@@ -94,10 +94,7 @@ class Settings(NamedTuple):
 
     def leaves_alone(self, authority: str) -> bool:
         """Whether a client with this domain, or below it, is none of OpenKruise's."""
-        listed = self.native_domains
-        return protocol.is_public(authority) or (
-            bool(listed) and protocol.is_among(authority, listed)
-        )
+        return protocol.is_public(authority) or protocol.is_among(authority, self.native_domains)
 
 
 # What the patches ask before they build a client, and for the class of a sandbox if it is one: the

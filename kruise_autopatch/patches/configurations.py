@@ -53,14 +53,13 @@ def _init_configuration(settings: CurrentSettings, **readers: str) -> Wrapper:
         wrapped(*args, **kwargs)
         # The SDK has just taken it, so it fits.
         given = bind(wrapped, instance, args, kwargs) if args else kwargs
+        api_url = given.get("api_url")
         explicit, route = _decide(
             settings(None),
             given.get("domain"),
             os.environ.get("E2B_DOMAIN"),
-            given.get("api_url"),
-            # Asked for only where nothing is given.
-            None if given.get("api_url") else _read(instance, readers[variable]),
-            variable,
+            api_url or _read(instance, readers[variable]),
+            "api_url" if api_url else variable,
             carried.sandbox_url(instance),
             instance.debug,
         )
@@ -93,23 +92,21 @@ def _decide(
     domain: str | None,
     otherwise: str | None,
     api_url: str | None,
-    api_url_otherwise: str | None,
-    variable: str,
+    api_url_source: str,
     sandbox_url: str | None,
     debug: bool,
 ) -> tuple[Explicit, AnyRoute]:
     """What was said, and where it leads; raises as :func:`choose` does.
 
-    :param otherwise: what a variable says that counts where no argument is given, as does
-        ``api_url_otherwise``, that of ``variable``
+    :param otherwise: what ``E2B_DOMAIN`` says
     """
     explicit = Explicit(
         domain=domain or otherwise,
         domain_source="domain" if domain else "E2B_DOMAIN",
-        api_url=api_url or api_url_otherwise,
+        api_url=api_url,
         sandbox_url=sandbox_url,
         debug=debug,
-        api_url_source="api_url" if api_url else variable,
+        api_url_source=api_url_source,
         otherwise=otherwise,
     ).about_the_api(settings)
     return explicit, choose(settings, explicit)

@@ -21,10 +21,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from kruise_autopatch import PACKAGES
 from support import fresh
 from support.checkout import TESTS
 
-_PACKAGES = [name for name in ("e2b", "e2b_code_interpreter", "e2b_desktop") if find_spec(name)]
+_INSTALLED = [name for name in PACKAGES if find_spec(name)]
 
 
 def run(
@@ -67,7 +68,7 @@ class _Interpreter:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.warm", *_PACKAGES],
+            [sys.executable, "-m", "support.warm", *_INSTALLED],
             env=fresh.environment(),
             cwd=TESTS,
             stdin=subprocess.PIPE,

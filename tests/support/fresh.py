@@ -25,12 +25,14 @@ def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def run(
-    arguments: Sequence[str], variables: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    variables: Mapping[str, str] | None = None,
+    python: str = sys.executable,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``python ARGUMENTS`` away from the checkout; the exit status is not checked."""
     with tempfile.TemporaryDirectory() as elsewhere:
         return subprocess.run(
-            [sys.executable, *arguments],
+            [python, *arguments],
             env=environment(variables),
             cwd=elsewhere,
             capture_output=True,

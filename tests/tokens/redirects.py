@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
 from pathlib import Path
 
 from support import fresh
@@ -30,10 +28,6 @@ PATHS = {
 
 # Of a sandbox, the status of whatever concerns it.
 SANDBOXES = {"moved": 301, "found": 302, "see-other": 303, "temporary": 307, "permanent": 308}
-
-
-# Seconds; the program takes a few.
-_PATIENCE = 180
 
 
 class _Redirecting(Handler):
@@ -82,26 +76,14 @@ class _Elsewhere(Server):
 
 def problems(python: str, mode: str) -> list[str]:
     """The requests that did, and those that were not made and so prove nothing."""
-    with (
-        _Elsewhere() as elsewhere,
-        _Redirector(f"http://{elsewhere.domain}") as server,
-        tempfile.TemporaryDirectory() as directory,
-    ):
+    with _Elsewhere() as elsewhere, _Redirector(f"http://{elsewhere.domain}") as server:
         variables = {
             "KRUISE_E2B_PATCH": "1",
             "KRUISE_E2B_HTTPS": "0",
             "E2B_DOMAIN": server.domain,
             "E2B_API_KEY": "e2b_00",
         }
-        done = subprocess.run(
-            [python, str(PROGRAM), mode, jwt(4e9), *SANDBOXES],
-            env=fresh.environment(variables),
-            cwd=directory,
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE,
-            check=False,
-        )
+        done = fresh.run([str(PROGRAM), mode, jwt(4e9), *SANDBOXES], variables, python)
         asked = {path.partition("?")[0] for path in server.seen}
     if done.returncode != 0:
         return [f"{mode}: exit status {done.returncode}: {done.stderr.strip()[-1000:]}"]
