@@ -56,7 +56,7 @@ def create(environment: Environment, wheel: Path, interpreter: str, directory: P
     shutil.rmtree(directory, ignore_errors=True)
     _uv("venv", "--python", interpreter, str(directory))
     python = directory / "bin" / "python"
-    _uv("pip", "install", "--python", str(python), str(wheel), *environment.requirements)
+    _install(python, str(wheel), *environment.requirements)
     return python
 
 
@@ -72,9 +72,13 @@ def create_with(
     python = directory / "bin" / "python"
     overrides = directory / "overrides.txt"
     overrides.write_text("".join(f"{_by_name(text)}\n" for text in whatever_others_say))
-    options = ["--python", str(python), "--overrides", str(overrides)]
-    _uv("pip", "install", *options, str(wheel), *map(_by_name, requirements))
+    _install(python, "--overrides", str(overrides), str(wheel), *map(_by_name, requirements))
     return python
+
+
+def _install(python: Path, *arguments: str) -> None:
+    """With byte code: some twenty programs run there, and write none."""
+    _uv("pip", "install", "--python", str(python), "--compile-bytecode", *arguments)
 
 
 def _by_name(requirement: str) -> str:
