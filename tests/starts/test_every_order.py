@@ -6,17 +6,20 @@ loaded is patched. It is looked at after every import.
 
 from __future__ import annotations
 
-import itertools
 import json
-from typing import Any
+from math import perm
 
 import pytest
 
 from support import fresh
 from support.children import IMPORT_ALL_ELSE, IN_CHILD
-from support.programs import ON
+from support.programs import ON, QUICK_TLS
+
+QUICK_ON = {**ON, **QUICK_TLS}
 
 PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
+# What another tool's finder claims of a package that is about to be imported.
+CLAIMS = ("nothing", "itself alone", "all of it")
 
 # What a client of each package says of itself. Built anew by each look, since what is looked at is
 # the constructor.
@@ -61,61 +64,56 @@ def look(loaded):
         yield from (url for url in urls if native(url))
 """
 
-# Every subset of the packages that a tool may claim, each in a child of this interpreter: what it
-# costs is importing the SDK.
-EVERY_SUBSET = (
+# A tree of imports: each in a child of the interpreter that has made those before it, since what
+# all of this costs is importing e2b.
+EVERY_ORDER = (
     CLIENTS
     + IN_CHILD
     + IMPORT_ALL_ELSE
     + """
-import itertools
-
-def run(order, claimed, whole):
-    for package in order:
-        if package in claimed:
-            sys.meta_path.insert(0, Tool(package, whole))
-        importlib.import_module(package)
-        # e2b comes with each of the others.
-        loaded = [name for name in ("e2b", *order) if name in sys.modules]
-        wrong = list(look(loaded))
-        if wrong:
-            return [order, claimed, whole, package, wrong]
+def grow(order, package, claim):
+    "What is wrong after this import and the later ones, and how many imports there were."
+    order = [*order, (package, claim)]
+    if claim != "nothing":
+        sys.meta_path.insert(0, Tool(package, whole=claim == "all of it"))
+    importlib.import_module(package)
+    # e2b comes with each of the others.
+    names = [name for name, _ in order]
+    wrong = list(look({"e2b", *names}))
     import kruise_autopatch
-    points = [point.name.partition(":")[0].partition(".")[0]
-              for point in kruise_autopatch.status().patches if point.state == "applied"]
-    unpatched = [name for name in order if name not in points]
-    return [order, claimed, whole, "status", unpatched] if unpatched else None
+    points = {point.name.partition(":")[0].partition(".")[0]
+              for point in kruise_autopatch.status().patches if point.state == "applied"}
+    wrong += [f"{name} is not patched" for name in names if name not in points]
+    later, imports = branches(order)
+    return [[order, wrong]] * bool(wrong) + later, 1 + imports
+
+def branches(order):
+    left = [package for package in PACKAGES if package not in dict(order)]
+    # What raises is the repr of an error.
+    grown = [in_child(grow, order, package, claim) for package in left for claim in CLAIMS]
+    return [w for wrong, _ in grown for w in wrong], sum(imports for _, imports in grown)
 
 PREPARATION
-subsets = [s for n in range(len(ORDER) + 1) for s in itertools.combinations(ORDER, n)]
-cases = [(ORDER, s, whole) for s in subsets for whole in ((False, True) if s else (False,))]
-found = [in_child(run, *case) for case in cases]
-result = [wrong for wrong in found if wrong is not None], len(found)
+result = branches([])
 """
 )
 
-# It is looked after each import, so these are the shorter orders, too.
-ORDERS = list(itertools.permutations(PACKAGES))
 
-
-def _explored(order: tuple[str, ...], preparation: str = "") -> list[Any]:
-    code = EVERY_SUBSET.replace("PREPARATION", preparation).replace("ORDER", json.dumps(order))
-    wrong, cases = fresh.value(code, ON)
-    assert cases == 2 * 2 ** len(order) - 1
-    return wrong  # type: ignore[no-any-return]
-
-
-@pytest.mark.parametrize("order", ORDERS, ids=" then ".join)
-def test_no_order_and_no_foreign_finder_leads_to_a_native_client(order: tuple[str, ...]) -> None:
-    # What the SDK imports beside itself asks our finder, and one such import is enough for that.
-    assert _explored(order, f"import_all_else({PACKAGES}, missing=['packaging'])") == []
-
-
-def test_nor_in_an_interpreter_that_has_nothing_yet() -> None:
-    assert _explored(ORDERS[-1]) == []
-
-
-# A finder that nobody has to ask, since everything that the SDK needs has been imported before.
-@pytest.mark.parametrize("order", ORDERS, ids=" then ".join)
-def test_nor_where_all_that_the_sdk_imports_is_there_already(order: tuple[str, ...]) -> None:
-    assert _explored(order, f"import_all_else({PACKAGES})") == []
+# What the SDK imports beside itself asks our finder, and one such import is enough for that; or
+# there is none, and our finder is one that nobody has to ask.
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        "",
+        f"import_all_else({PACKAGES}, missing=['packaging'])",
+        f"import_all_else({PACKAGES})",
+    ],
+    ids=["nothing is imported yet", "all but one that the SDK needs", "all that the SDK needs"],
+)
+def test_no_order_and_no_foreign_finder_leads_to_a_native_client(preparation: str) -> None:
+    names = f"PACKAGES, CLAIMS = {json.dumps([PACKAGES, CLAIMS])}\n"
+    wrong, imports = fresh.value(names + EVERY_ORDER.replace("PREPARATION", preparation), QUICK_ON)
+    assert wrong == []
+    assert imports == sum(
+        perm(len(PACKAGES), many) * len(CLAIMS) ** many for many in range(1, len(PACKAGES) + 1)
+    )
