@@ -97,7 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--only", type=_versions, metavar="VERSION,VERSION", help="these e2b releases"
     )
-    parser.add_argument("--jobs", type=int, default=2, help="environments at a time (2)")
+    parser.add_argument(
+        "--jobs", type=int, default=2 * (os.cpu_count() or 1), help="environments at a time"
+    )
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
     parser.add_argument("--work-directory", type=Path, default=CHECKOUT / ".tox" / "matrix-work")
     parser.add_argument(

@@ -459,10 +459,12 @@ async def use_volumes() -> None:
         arguments = () if name == "list" else ("mine",)
         await answer(f"Volume.{name}", partial(_call, volume_class, name, *arguments, **OPTIONS))
     # As Volume.create would make one.
-    volume = volume_class("mine", "mine", token="token", domain=OPTIONS.get("domain"), **CONNECTION)
+    volume = volume_class("mine", "mine", token="token", **taken_by(volume_class.__init__))
     for name in contents:
         content = ("content",) if name == "write_file" else ()
-        await answer(f"Volume.{name}", partial(_call, volume, name, "/a b.txt", *content))
+        # Again, since volumes take no ``proxy=`` up to 2.27.
+        uses = partial(_call, volume, name, "/a b.txt", *content, **CONNECTION)
+        await answer(f"Volume.{name}", uses)
 
 
 async def use_secrets() -> None:
