@@ -29,9 +29,10 @@ REPRESENTATIVE = (
 )
 
 # What else is tried there, on the releases of REPRESENTATIVE where it differs: natively, the routes
-# (2.51), the check of keys (2.25) and the tokens; redirects, where RPCs would follow them.
+# (2.51), the check of keys (2.25), volumes (2.19 to 2.27) and the tokens; redirects, where RPCs
+# would follow them.
 SELDOM: Mapping[str, Sequence[str]] = {
-    "native": ("2.8.0", "2.38.0", "2.56.0"),
+    "native": ("2.8.0", "2.21.0", "2.38.0", "2.56.0"),
     "redirects": ("2.35.0",),
 }
 

@@ -13,9 +13,7 @@ import pytest
 
 from support import fresh
 from support.children import IMPORT_ALL_ELSE, IN_CHILD
-from support.programs import ON, QUICK_TLS
-
-QUICK_ON = {**ON, **QUICK_TLS}
+from support.programs import ON
 
 PACKAGES = ("e2b", "e2b_code_interpreter", "e2b_desktop")
 # What another tool's finder claims of a package that is about to be imported.
@@ -112,7 +110,7 @@ result = branches([])
 )
 def test_no_order_and_no_foreign_finder_leads_to_a_native_client(preparation: str) -> None:
     names = f"PACKAGES, CLAIMS = {json.dumps([PACKAGES, CLAIMS])}\n"
-    wrong, imports = fresh.value(names + EVERY_ORDER.replace("PREPARATION", preparation), QUICK_ON)
+    wrong, imports = fresh.value(names + EVERY_ORDER.replace("PREPARATION", preparation), ON)
     assert wrong == []
     assert imports == sum(
         perm(len(PACKAGES), many) * len(CLAIMS) ** many for many in range(1, len(PACKAGES) + 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support import fresh
+from support import forked, fresh
 from support.programs import ON, PRIVATE, URL
 
 
@@ -24,7 +24,7 @@ from support.programs import ON, PRIVATE, URL
     ],
 )
 def test_every_way_of_importing_is_patched(statement: str) -> None:
-    assert fresh.value(f"{statement}\nresult = {URL}", ON) == PRIVATE
+    assert forked.value(f"{statement}\nresult = {URL}", ON) == PRIVATE
 
 
 @pytest.mark.parametrize("flags", [("-I",), ("-E",), ("-s",), ("-O",), ("-W", "error")])
@@ -123,7 +123,7 @@ class AskingFinder:
 sys.meta_path.insert(0, AskingFinder())
 result = {URL}
 """
-    assert fresh.value(code, ON) == PRIVATE
+    assert forked.value(code, ON) == PRIVATE
 
 
 def test_looking_with_find_spec_imports_nothing_and_spoils_nothing() -> None:
@@ -135,7 +135,7 @@ assert isinstance(spec.loader, importlib.machinery.SourceFileLoader)
 assert "e2b" not in sys.modules
 result = {URL}
 """
-    assert fresh.value(code, ON) == PRIVATE
+    assert forked.value(code, ON) == PRIVATE
 
 
 def test_a_module_made_from_a_spec_by_hand_is_patched() -> None:
@@ -147,7 +147,7 @@ sys.modules["e2b"] = module
 spec.loader.exec_module(module)
 result = {URL}
 """
-    assert fresh.value(code, ON) == PRIVATE
+    assert forked.value(code, ON) == PRIVATE
 
 
 def test_a_missing_sdk_is_missing_in_pythons_own_words() -> None:
@@ -157,7 +157,7 @@ def test_a_missing_sdk_is_missing_in_pythons_own_words() -> None:
         "import e2b"
     )
     # wrapt and the hook are found only where the SDK would be, so load them first.
-    message = fresh.error(f"import kruise_autopatch.start_up.loader\n{code}", ON)
+    message = forked.error(f"import kruise_autopatch.start_up.loader\n{code}", ON)
     assert message == "ModuleNotFoundError: No module named 'e2b'"
 
 
@@ -166,12 +166,12 @@ def test_the_loader_and_the_spec_are_the_native_ones_after_the_import() -> None:
 import e2b
 result = [type(e2b.__loader__).__name__, type(e2b.__spec__.loader).__name__]
 """
-    assert fresh.value(code, ON) == ["SourceFileLoader", "SourceFileLoader"]
+    assert forked.value(code, ON) == ["SourceFileLoader", "SourceFileLoader"]
 
 
 def test_resources_of_the_sdk_stay_readable() -> None:
     code = "import e2b, inspect; result = 'import' in inspect.getsource(e2b)"
-    assert fresh.value(code, ON) is True
+    assert forked.value(code, ON) is True
 
 
 FAIL_ONCE = """
@@ -204,7 +204,7 @@ for _ in range(3):
 os.environ["KRUISE_E2B_HTTPS"] = "0"
 result = [failures, {URL}]
 """
-    assert fresh.value(code, ON) == [["ConfigurationError"] * 3, PRIVATE]
+    assert forked.value(code, ON) == [["ConfigurationError"] * 3, PRIVATE]
 
 
 @pytest.mark.parametrize("module", ["e2b", "e2b.connection_config", "e2b.sandbox.main", "e2b.api"])
@@ -215,7 +215,7 @@ importlib.reload({module})
 from e2b.connection_config import ConnectionConfig
 result = [{URL}, ConnectionConfig(api_key="k").api_url]
 """
-    assert fresh.value(code, ON) == [PRIVATE, PRIVATE]
+    assert forked.value(code, ON) == [PRIVATE, PRIVATE]
 
 
 def test_an_sdk_that_is_purged_and_imported_again_is_patched() -> None:
@@ -228,7 +228,7 @@ import e2b
 assert e2b.ConnectionConfig is not first
 result = {URL}
 """
-    assert fresh.value(code, ON) == PRIVATE
+    assert forked.value(code, ON) == PRIVATE
 
 
 def test_an_sdk_found_by_another_finder_is_patched() -> None:
@@ -244,14 +244,14 @@ class EditableFinder:
 sys.meta_path.insert(1, EditableFinder())
 result = {URL}
 """
-    assert fresh.value(code, ON) == PRIVATE
+    assert forked.value(code, ON) == PRIVATE
 
 
 @pytest.mark.parametrize(
     "statement", ["import e2b", "import kruise_autopatch; kruise_autopatch.patch_e2b()"]
 )
 def test_wrapt_missing_is_an_error_that_names_it(statement: str) -> None:
-    message = fresh.error(f"import sys; sys.modules['wrapt'] = None; {statement}", ON)
+    message = forked.error(f"import sys; sys.modules['wrapt'] = None; {statement}", ON)
     assert "CannotPatchError: kruise-autopatch needs wrapt, which cannot be" in message
     assert "pip install" in message
 
@@ -273,4 +273,4 @@ import inspect, e2b
 patched = inspect.signature(e2b.ConnectionConfig.get_host)
 result = [list(patched.parameters), e2b.ConnectionConfig.get_host.__name__]
 """
-    assert fresh.value(code, ON) == fresh.value(code)
+    assert forked.value(code, ON) == forked.value(code)

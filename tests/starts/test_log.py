@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support import fresh, sdks
+from support import forked, sdks
 from support.programs import ON
 
 CLIENT = "import e2b; e2b.ConnectionConfig()"
@@ -15,7 +15,7 @@ CLIENT = "import e2b; e2b.ConnectionConfig()"
 
 def written(code: str, **variables: str) -> list[str]:
     """What ``code`` writes to stderr, without our prefix."""
-    done = fresh.run(["-c", code], {**ON, **variables})
+    done = forked.run(["-c", code], {**ON, **variables})
     assert (done.returncode, done.stdout) == (0, "")
     lines = done.stderr.splitlines()
     assert all(line.startswith("kruise-autopatch: ") for line in lines)
@@ -30,7 +30,7 @@ def test_it_is_silent_by_default(level: str) -> None:
 @pytest.mark.parametrize("level", ["info", "INFO", " info "])
 def test_info_says_what_was_patched_and_how_much_of_it(level: str) -> None:
     (line,) = written(CLIENT, KRUISE_E2B_LOG=level)
-    counts = fresh.value(
+    counts = forked.value(
         "import e2b, kruise_autopatch\n"
         "states = [patch.state for patch in kruise_autopatch.status().patches]\n"
         "result = e2b.api.metadata.package_version, *map(states.count, ('applied', 'absent'))",
@@ -43,7 +43,7 @@ def test_info_says_what_was_patched_and_how_much_of_it(level: str) -> None:
 
 def test_debug_says_what_became_of_each_patch_point() -> None:
     lines = written(CLIENT, KRUISE_E2B_LOG="debug")
-    reports = fresh.value(
+    reports = forked.value(
         "import e2b, kruise_autopatch\n"
         "result = [f'{name}: {state}' for name, state in kruise_autopatch.status().patches]",
         ON,
@@ -83,7 +83,7 @@ def test_the_application_s_own_logging_gets_the_records_without_the_variable() -
         "import logging; logging.basicConfig(level='INFO', format='%(name)s %(levelname)s')\n"
         f"{CLIENT}"
     )
-    done = fresh.run(["-c", code], ON)
+    done = forked.run(["-c", code], ON)
     assert done.stderr.splitlines() == ["kruise_autopatch INFO"]
 
 
@@ -99,7 +99,7 @@ def test_patch_e2b_obeys_it_too() -> None:
 
 
 def test_a_level_that_does_not_exist_is_refused_when_e2b_is_imported() -> None:
-    message = fresh.error(CLIENT, {**ON, "KRUISE_E2B_LOG": "verbose"})
+    message = forked.error(CLIENT, {**ON, "KRUISE_E2B_LOG": "verbose"})
     assert message.endswith(
         "ConfigurationError: KRUISE_E2B_LOG='verbose' is not a level;"
         " write info or debug, or leave it unset."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support import fresh
+from support import forked, fresh
 from support.programs import ON, PRIVATE
 
 # Another thread takes what it wants as soon as it is there, while this one imports e2b.
@@ -101,7 +101,7 @@ try:
 except (ValueError, KeyError) as error:
     result = [type(error).__name__]
 """
-    assert fresh.value(code, {**ON, "KRUISE_E2B_HTTPS": "nonsense"}) in (
+    assert forked.value(code, {**ON, "KRUISE_E2B_HTTPS": "nonsense"}) in (
         ["ConfigurationError"],
         ["KeyError"],
     )
@@ -125,4 +125,4 @@ imported.set()
 thread.join()
 result = e2b.ConnectionConfig(api_key="k").api_url
 """
-    assert fresh.value(code, ON) == PRIVATE
+    assert forked.value(code, ON) == PRIVATE

@@ -9,9 +9,6 @@ from support import fresh
 
 ON = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0", "E2B_DOMAIN": "kruise.test"}
 OFF = {"E2B_DOMAIN": "kruise.test"}
-# One authority, which signs nothing. Reading those that everybody trusts takes 40 ms of processor
-# time, for each transport of the SDK; a program with this cannot trust a server on the internet.
-QUICK_TLS = {"SSL_CERT_FILE": str(Path(__file__).with_name("nobody.pem"))}
 # Where a client leads then.
 PRIVATE, NATIVE = "http://kruise.test/kruise/api", "https://api.kruise.test"
 
