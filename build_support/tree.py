@@ -2,8 +2,8 @@
 
     python -m build_support.tree DIRECTORY
 
-For ``deploy/image``. It holds no compiled code and nothing that depends on who makes it, so it is
-the same to the byte everywhere; the digest that is printed shows it.
+For ``deploy/image``. It holds no extension modules and nothing that depends on who makes it, so it
+is the same to the byte everywhere; the digest that is printed shows it.
 """
 
 from __future__ import annotations
@@ -64,7 +64,11 @@ def write(directory: Path, wheels: list[Path]) -> None:
                     file = directory / place
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_bytes(archive.read(name))
-    # Readable by any user, whatever the umask; and the times must not differ between two images.
+    settle(directory)
+
+
+def settle(directory: Path) -> None:
+    """Readable by any user, whatever the umask; and the times must not differ between images."""
     for path in [directory, *directory.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
         os.utime(path, (_TIME, _TIME))

@@ -1,7 +1,8 @@
 """Carry out ``deploy/image/Dockerfile`` without a container engine.
 
 Each stage is a directory. ``RUN`` runs on this machine, with the absolute paths in it moved into
-that directory; a stage that begins with the shell's image gets a static busybox, if there is one.
+that directory, with the Python of the stage's image if this machine has it; a stage that begins
+with the shell's image gets a static busybox, if there is one.
 An instruction that is not known here is an error, so that nothing of the recipe goes untested.
 """
 
@@ -20,13 +21,21 @@ from pathlib import Path
 
 from dockerfile_parse import DockerfileParser
 
+from matrix.releases import interpreters
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 IMAGE = CHECKOUT / "deploy" / "image"
+
+
+# Of what a stage begins with; what has none begins with the Python that the tests run in.
+_PYTHON_IMAGE = re.compile(r"\$\{PYTHON\}:(3\.\d+)-slim AS python")
 
 
 @dataclass
 class Stage:
     root: Path
+    # What runs there; None if this machine has no such Python.
+    python: str | None = sys.executable
     directory: str = "/"
     user: str = "0"
     entrypoint: list[str] = field(default_factory=list)
@@ -39,12 +48,15 @@ def build(target: Path) -> Stage:
     context = target / "context"
     copy_context(context)
     stages: dict[str, Stage] = {}
+    pythons = interpreters()
     for instruction, value in instructions():
         if instruction == "ARG":
             continue
         if instruction == "FROM":
             name = value.partition(" AS ")[2] or "image"
             stage = stages[name] = Stage(target / name)
+            if match := _PYTHON_IMAGE.search(value):
+                stage.python = pythons.get(match[1])
             stage.root.mkdir()
             if "SHELL" in value:
                 _add_shell(stage.root)
@@ -78,7 +90,7 @@ def _carry_out(
 ) -> None:
     if instruction == "WORKDIR":
         stage.directory = value
-        _inside(stage, value).mkdir(parents=True)
+        _inside(stage, value).mkdir(parents=True, exist_ok=True)
     elif instruction == "USER":
         stage.user = value
     elif instruction == "ENTRYPOINT":
@@ -87,9 +99,10 @@ def _carry_out(
         stage.command = json.loads(value)
     elif instruction == "RUN":
         command = re.sub(r"(?<=\s)/", f"{stage.root}/", value)
-        command = re.sub(r"^python\b", sys.executable, command)
-        directory = _inside(stage, stage.directory)
-        subprocess.run(command, shell=True, cwd=directory, check=True)
+        if stage.python is not None:
+            command = re.sub(r"^python\b", stage.python, command)
+            directory = _inside(stage, stage.directory)
+            subprocess.run(command, shell=True, cwd=directory, check=True)
     elif instruction == "COPY":
         *options, source, destination = value.split()
         _copy(

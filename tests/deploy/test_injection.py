@@ -82,11 +82,25 @@ def test_it_works_without_any_other_variable(python: str, tree: Path) -> None:
     assert output([python, "-c", PRINT_API_URL], tree, ON) == PRIVATE
 
 
-def test_it_works_without_byte_code_as_an_unknown_user(python: str, tree: Path) -> None:
+def test_all_of_it_has_byte_code(python: str, tree: Path) -> None:
+    # What it has compiled itself would be "code object from" a source file.
+    done = run([python, "-v", "-c", PRINT_API_URL], tree, ON)
+    assert done.returncode == 0
+    loaded = [
+        line.rpartition("code object from ")[2].strip("'")
+        for line in done.stderr.splitlines()
+        if "code object from " in line and str(tree) in line
+    ]
+    assert len(loaded) > len(AT_START) + len(AT_IMPORT)
+    assert [path for path in loaded if not path.endswith(".pyc")] == []
+
+
+def test_it_works_as_an_unknown_user_who_can_write_nothing(python: str, tree: Path) -> None:
+    before = sorted(tree.rglob("*"))
     code = "import os; print(os.getuid(), os.access(os.environ['PYTHONPATH'], os.W_OK))"
     found = output([python, "-c", f"{code}\n{PRINT_API_URL}"], tree, ON)
     assert found == f"65534 False\n{PRIVATE}"
-    assert list(tree.rglob("*.pyc")) == []
+    assert sorted(tree.rglob("*")) == before
 
 
 def test_unset_nothing_of_ours_is_loaded(python: str, tree: Path) -> None:

@@ -87,13 +87,14 @@ def test_a_directory_that_exists_is_not_overwritten(tmp_path: Path) -> None:
 def test_it_holds_our_modules_and_their_needs_and_licences(tree: Path) -> None:
     assert {path.name for path in tree.iterdir()} == {
         *("kruise_autopatch", "kruise_agents", "kruise_agents.py", "wrapt"),
-        *("importlib_metadata", "zipp", "licences"),
+        *("importlib_metadata", "zipp", "licences", "__pycache__"),
     }
     assert {path.name for path in (tree / "licences").iterdir()} == {
         *("kruise_autopatch", "wrapt", "importlib_metadata", "zipp")
     }
     files = [path for path in tree.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files if "licences" not in path.parts} == {".py"}
+    suffixes = {path.suffix for path in files if "licences" not in path.parts}
+    assert suffixes == {".py", ".pyc"}
 
 
 def test_any_user_can_read_it(tree: Path) -> None:
