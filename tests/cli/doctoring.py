@@ -13,9 +13,6 @@ from support import fresh
 
 DOCTOR = ("-m", "kruise_autopatch", "doctor")
 
-# Seconds. Far above what any of these programs needs, so that only a hang meets it.
-_PATIENCE = 180
-
 
 class Report(NamedTuple):
     """The doctor's findings by check, and its exit status."""
@@ -48,7 +45,7 @@ def run(
             input=text,
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=fresh.PATIENCE,
             check=False,
         )
 

@@ -30,11 +30,9 @@ def reading_the_line(environment: Environment) -> Events:
     return {("open", f"{PTH} r"), ("compile", line), ("exec", "<string>")}
 
 
-def importing(environment: Environment, module: str) -> Events:
-    """What Python does to import a module of ours that pip has compiled."""
-    path = module.replace(".", "/")
-    is_package = (environment.site_packages / path).is_dir()
-    source = f"{path}/__init__.py" if is_package else f"{path}.py"
+def importing(module: str) -> Events:
+    """What Python does to import a package of ours that pip has compiled."""
+    source = f"{module.replace('.', '/')}/__init__.py"
     return {("import", module), ("open", f"{cache_from_source(source)} r"), ("exec", source)}
 
 
@@ -46,7 +44,7 @@ def test_off_the_line_touches_nothing(watched: Environment, variables: dict[str,
 def test_on_it_imports_our_package_and_touches_nothing_else(watched: Environment) -> None:
     (ours,) = watched.start_up(ON).our_modules
     # Byte code is unmarshalled.
-    expected = reading_the_line(watched) | {("marshal.loads", "")} | importing(watched, ours)
+    expected = reading_the_line(watched) | {("marshal.loads", "")} | importing(ours)
     assert auditing.events(watched, ON) == expected
 
 

@@ -16,6 +16,22 @@ from kruise_autopatch_local import LocalManager
 USER = {"Authorization": "Basic " + base64.b64encode(b"user:").decode()}
 
 
+def streaming(token: str) -> dict[str, str]:
+    """The headers of an RPC that streams; `token` is the sandbox's access token."""
+    return {"Content-Type": "application/connect+json", "X-Access-Token": token, **USER}
+
+
+def command(script: str) -> bytes:
+    """The body of such a request to start a shell script."""
+    return framed({"process": {"cmd": "/bin/sh", "args": ["-c", script]}})
+
+
+def framed(message: dict[str, Any]) -> bytes:
+    """A message of the Connect protocol: its flags, its length, JSON."""
+    body = json.dumps(message).encode()
+    return struct.pack(">BI", 0, len(body)) + body
+
+
 class Sandbox:
     """A sandbox's data plane, without an SDK."""
 
@@ -61,12 +77,8 @@ class Sandbox:
 
     def stream(self, name: str, **message: Any) -> list[dict[str, Any]]:
         """All messages of a server-streaming RPC in JSON, the end of the stream included."""
-        body = json.dumps(message).encode()
         response = self.envd(
-            "POST",
-            f"/{name}",
-            content=struct.pack(">BI", 0, len(body)) + body,
-            headers={"Content-Type": "application/connect+json"},
+            "POST", f"/{name}", content=framed(message), headers=streaming(self.token)
         )
         assert response.status_code == 200
         return [json.loads(body) for _, body in envelopes(response.content)]

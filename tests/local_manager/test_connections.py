@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from types import TracebackType
+from contextlib import closing
 from typing import Callable
 
 import httpx
@@ -52,15 +52,7 @@ class Program:
         self.requests.append(received)
         return received
 
-    def __enter__(self) -> Program:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._listening.close()
 
 
@@ -90,7 +82,7 @@ def talkative(program: Program, connection: socket.socket) -> None:
 
 @pytest.fixture
 def faithful_one() -> Iterator[Program]:
-    with Program(faithful) as program:
+    with closing(Program(faithful)) as program:
         yield program
 
 
@@ -111,20 +103,20 @@ def test_what_changes_something_gets_a_connection_of_its_own(
 
 
 def test_a_connection_that_has_ended_is_replaced(sandbox: Sandbox) -> None:
-    with Program(fickle) as program:
+    with closing(Program(fickle)) as program:
         for _ in range(5):
             assert sandbox.client.get(sandbox.url(program.port)).text == "ok"
 
 
 def test_what_nobody_asked_for_reaches_nobody(sandbox: Sandbox) -> None:
-    with Program(talkative) as program:
+    with closing(Program(talkative)) as program:
         for _ in range(3):
             assert sandbox.client.get(sandbox.url(program.port)).content == b"ok"
         assert program.connections == 3
 
 
 def test_a_reply_that_ends_too_early_is_no_reply(sandbox: Sandbox) -> None:
-    with Program(interrupted) as program, pytest.raises(httpx.RemoteProtocolError):
+    with closing(Program(interrupted)) as program, pytest.raises(httpx.RemoteProtocolError):
         sandbox.client.get(sandbox.url(program.port))
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import signal
 import socket
-import struct
 import time
 from collections.abc import AsyncIterator
 
@@ -16,7 +14,7 @@ import psutil
 
 from kruise_autopatch_local import LocalManager
 
-from .clients import USER, Sandbox
+from .clients import Sandbox, command, streaming
 
 SANDBOXES = 60
 STREAMS = 120
@@ -24,15 +22,6 @@ STREAMS = 120
 MOST_KERNELS = 32
 # Written and read back; far more than a server may keep in memory.
 BYTES = 256 * 1024 * 1024
-
-
-def command(script: str) -> bytes:
-    body = json.dumps({"process": {"cmd": "/bin/sh", "args": ["-c", script]}}).encode()
-    return struct.pack(">BI", 0, len(body)) + body
-
-
-def headers(token: str) -> dict[str, str]:
-    return {"Content-Type": "application/connect+json", "X-Access-Token": token, **USER}
 
 
 def test_many_sandboxes_and_a_quick_end() -> None:
@@ -50,7 +39,7 @@ def test_many_sandboxes_and_a_quick_end() -> None:
                 reply = await client.post(
                     start,
                     content=command(f"setsid sleep {seconds} >/dev/null 2>&1 & exit 0"),
-                    headers=headers(made["envdAccessToken"]),
+                    headers=streaming(made["envdAccessToken"]),
                 )
                 assert reply.status_code == 200, reply.text
 
@@ -81,7 +70,7 @@ def test_many_streams(manager: LocalManager, sandbox: Sandbox) -> None:
                 url = f"{sandbox.url()}/process.Process/Start"
                 content = command("echo begun; read line; exit 0")
                 async with client.stream(
-                    "POST", url, content=content, headers=headers(sandbox.token)
+                    "POST", url, content=content, headers=streaming(sandbox.token)
                 ) as response:
                     async for chunk in response.aiter_raw():
                         if b"stdout" in chunk:
@@ -134,7 +123,7 @@ def test_a_client_that_does_not_read_is_bounded(manager: LocalManager, sandbox: 
         f"POST /kruise/{sandbox.id}/49983/process.Process/Start HTTP/1.1",
         f"Host: {sandbox.domain}",
         f"Content-Length: {len(content)}",
-        *(f"{name}: {value}" for name, value in headers(sandbox.token).items()),
+        *(f"{name}: {value}" for name, value in streaming(sandbox.token).items()),
     ]
     with socket.create_connection((host, int(port))) as silent:
         silent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

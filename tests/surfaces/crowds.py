@@ -16,9 +16,6 @@ PROGRAM = Path(__file__).with_name("streaming.py")
 
 BOXES, STREAMS = 10, 50
 
-# Seconds. Far above what it takes, so that only what waits for ever meets it.
-_PATIENCE = 120
-
 
 class Crowd(NamedTuple):
     """What was seen of 10 sandboxes that had 50 streams each, until one of them was killed."""
@@ -41,9 +38,9 @@ def held(python: str, mode: str, scheme: str, certificates: Mapping[str, str]) -
             stderr=subprocess.PIPE,
             text=True,
         )
-        all_open = server.wait_for(BOXES * STREAMS, _PATIENCE, lambda: program.poll() is None)
+        all_open = server.wait_for(BOXES * STREAMS, fresh.PATIENCE, lambda: program.poll() is None)
         try:
-            printed, errors = program.communicate("\n", timeout=_PATIENCE)
+            printed, errors = program.communicate("\n", timeout=fresh.PATIENCE)
         except subprocess.TimeoutExpired:
             program.kill()
             printed, errors = program.communicate()

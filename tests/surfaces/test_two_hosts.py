@@ -13,14 +13,16 @@ import pytest
 from kruise_autopatch_local import LocalManager
 from support import forked
 
-# One server by two names: the second one is the gateway.
-PROGRAM = """
+BEGINNING = """
 import asyncio, inspect, json, os, sys
 import e2b
 
 async def settled(value):
     return await value if inspect.isawaitable(value) else value
+"""
 
+# One server by two names: the second one is the gateway.
+BY_GATEWAY = """
 async def main(cls):
     made = await settled(cls.create())
     kept, sandbox_id = made.sandbox_domain, made.sandbox_id
@@ -60,7 +62,7 @@ def test_a_kept_sandbox_domain_leads_back_to_the_api(kind: str) -> None:
     with LocalManager() as manager:
         gateway = manager.domain.replace("127.0.0.1", "localhost")
         variables = {**ON, **manager.environment(), "KRUISE_E2B_SANDBOX_DOMAIN": gateway}
-        done = forked.run(["-c", PROGRAM, kind], variables)
+        done = forked.run(["-c", BEGINNING + BY_GATEWAY, kind], variables)
         assert done.stdout == "by id\n", done.stderr
         found = {
             (request["host"], request["path"].startswith("/kruise/api/"))
@@ -114,12 +116,6 @@ def test_debug_mode_is_native_for_every_domain() -> None:
 GATEWAYS = "gateways.example:8443"
 
 BY_REPLY = """
-import asyncio, inspect, json, os, sys
-import e2b
-
-async def settled(value):
-    return await value if inspect.isawaitable(value) else value
-
 async def main(cls):
     made = await settled(cls.create())
     kept, sandbox_id = made.sandbox_domain, made.sandbox_id
@@ -144,7 +140,7 @@ asyncio.run(main(getattr(e2b, sys.argv[1])))
 def test_a_domain_that_the_server_replied_is_kept_for_the_sandbox_alone(kind: str) -> None:
     with LocalManager(e2b_domain=GATEWAYS) as manager:
         variables = {**ON, **manager.environment(), "KRUISE_E2B_SANDBOX_DOMAIN": "server"}
-        done = forked.run(["-c", BY_REPLY, kind], variables)
+        done = forked.run(["-c", BEGINNING + BY_REPLY, kind], variables)
         assert done.returncode == 0, done.stderr
         sandbox_id, domains, urls, api_url = json.loads(done.stdout)
         hosts = [request["host"] for request in manager.requests()]

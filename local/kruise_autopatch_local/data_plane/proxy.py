@@ -15,6 +15,7 @@ import uuid
 from collections.abc import AsyncGenerator, Mapping
 from functools import partial
 
+import h11
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -107,28 +108,12 @@ async def forward(
         headers.append((b"transfer-encoding", b"chunked"))
     body = _body(request, tap) if _has_body(request) else None
     began = time.monotonic()
-    # What may have to be sent again, on another connection, must not change anything.
-    exchange = kept.take(address) if request.method in _SAFE and body is None else None
-    was_kept = exchange is not None
     try:
-        exchange = exchange or await Exchange.begin(address)
-        try:
-            reply = await exchange.send(request.method, target, headers, body)
-        except UpstreamError:
-            if not was_kept or exchange.heard:
-                raise
-            # Its other side had ended it.
-            exchange.close()
-            exchange = await Exchange.begin(address)
-            reply = await exchange.send(request.method, target, headers, body)
-    except BaseException as error:
-        if exchange is not None:
-            exchange.close()
-        if isinstance(error, ClientDisconnect):
-            return Response(status_code=400)  # Nobody is left to read it.
-        if isinstance(error, UpstreamError):
-            raise DataPlaneError(503, _NOBODY) from None
-        raise
+        exchange, reply = await _ask(kept, address, request.method, target, headers, body)
+    except ClientDisconnect:
+        return Response(status_code=400)  # Nobody is left to read it.
+    except UpstreamError:
+        raise DataPlaneError(503, _NOBODY) from None
     done = partial(kept.give_back, exchange)
     response = CancellingStream(_chunks(exchange, tap), reply.status_code, done=done)
     milliseconds = int((time.monotonic() - began) * 1000)
@@ -145,6 +130,31 @@ async def _body(request: Request, tap: Tap | None) -> AsyncGenerator[bytes, None
         if tap is not None:
             tap.sent(chunk)
         yield chunk
+
+
+async def _ask(
+    kept: Kept,
+    address: Address,
+    method: str,
+    target: bytes,
+    headers: list[tuple[bytes, bytes]],
+    body: AsyncGenerator[bytes, None] | None,
+) -> tuple[Exchange, h11.Response]:
+    """Send a request: the head of its reply, and what the rest is to be read from.
+
+    On a connection that was kept, if what may have to be sent again on another one changes nothing.
+    Raises `UpstreamError`.
+    """
+    exchange = kept.take(address) if method in _SAFE and body is None else None
+    if exchange is not None:
+        try:
+            return exchange, await exchange.send(method, target, headers, body)
+        except UpstreamError:
+            if exchange.heard:
+                raise
+            # Its other side had ended it.
+    exchange = await Exchange.begin(address)
+    return exchange, await exchange.send(method, target, headers, body)
 
 
 async def _chunks(exchange: Exchange, tap: Tap | None) -> AsyncGenerator[bytes, None]:

@@ -81,7 +81,23 @@ class Exchange(asyncio.Protocol):
         headers: list[tuple[bytes, bytes]],
         body: AsyncGenerator[bytes, None] | None,
     ) -> h11.Response:
-        """Send the request, and wait for the head of the reply. Raises `UpstreamError`."""
+        """Send the request, and wait for the head of the reply; closed, if that fails.
+
+        Raises `UpstreamError`.
+        """
+        try:
+            return await self._send(method, target, headers, body)
+        except BaseException:
+            self.close()
+            raise
+
+    async def _send(
+        self,
+        method: str,
+        target: bytes,
+        headers: list[tuple[bytes, bytes]],
+        body: AsyncGenerator[bytes, None] | None,
+    ) -> h11.Response:
         try:
             request = h11.Request(method=method, target=target, headers=headers)
             self._transport.write(self._http.send(request) or b"")
