@@ -12,18 +12,22 @@ _BAR, _ROW, _HEAD, _FOOT = 9, 30, 58, 14
 
 
 class Pair(NamedTuple):
-    """A row: both costs in the same unit, and at most what the second may be."""
+    """A row: both in the same unit, and what the second may be at most, or should be at least."""
 
     name: str
     stock: float
     ours: float
-    goal: float
+    goal: float | None
     # Beside the bars.
     text: str
 
 
-def drawing(title: str, legend: tuple[str, str], pairs: Sequence[Pair]) -> str:
-    """The whole SVG document. Each row has a scale of its own, on which its longest bar is full."""
+def drawing(title: str, legend: tuple[str, str], goal: str, pairs: Sequence[Pair]) -> str:
+    """The whole SVG document. Each row has a scale of its own, on which its longest bar is full.
+
+    :param legend: what the first and the second bar of each row are of
+    :param goal: what a goal is, if there are any
+    """
     width = _LABELS + _WIDTH + _MARGIN
     height = _HEAD + len(pairs) * _ROW + _FOOT
     body = [
@@ -34,17 +38,19 @@ def drawing(title: str, legend: tuple[str, str], pairs: Sequence[Pair]) -> str:
     ]
     for x, colour, name in ((_LABELS, _STOCK, legend[0]), (_LABELS + 150, _OURS, legend[1])):
         body += [_bar(x, 36, 12, colour), _text(x + 18, 45, name)]
-    body += [_tick(_LABELS + 306, 34, 14), _text(_LABELS + 318, 45, "at most (goal)")]
+    if goal:
+        body += [_tick(_LABELS + 306, 34, 14), _text(_LABELS + 318, 45, goal)]
     for number, pair in enumerate(pairs):
         y = _HEAD + number * _ROW
-        scale = _WIDTH / max(pair.stock, pair.ours, pair.goal)
+        scale = _WIDTH / max(pair.stock, pair.ours, pair.goal or 0)
         body += [
             _text(_LABELS - 10, y + 14, pair.name, ' text-anchor="end"'),
             _bar(_LABELS, y, pair.stock * scale, _STOCK),
             _bar(_LABELS, y + _BAR + 1, pair.ours * scale, _OURS),
-            _tick(_LABELS + pair.goal * scale, y - 2, 2 * _BAR + 5),
             _text(_LABELS + _WIDTH + 10, y + 14, pair.text),
         ]
+        if pair.goal is not None:
+            body.append(_tick(_LABELS + pair.goal * scale, y - 2, 2 * _BAR + 5))
     return "\n".join([*body, "</svg>\n"])
 
 

@@ -1,6 +1,6 @@
 """Many streams at once over the one host of the private protocol, patched beside stock.
 
-Usage: python benchmarks/streams.py [STREAMS]
+Usage: python benchmarks/streams.py [STREAMS] [--plot FILE]
 
 Run it with an interpreter that has ``kruise-autopatch[e2b]``, ``h2`` and ``trustme``. The server is
 the tests', which begins a stream and leaves it open, so that what is measured is the client. Stock
@@ -11,6 +11,7 @@ growth can be read.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import bars
 from support import loopback_tls
 from surfaces.limited import LimitedServer
 
@@ -80,7 +82,12 @@ def measure(scheme: str, streams: int, patched: bool) -> dict[str, float]:
     return {**found, "connections": connections, **json.loads(done.stdout)}
 
 
-def main(streams: int) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("streams", nargs="?", type=int, default=5000)
+    parser.add_argument("--plot", type=Path, help="draw those over http as SVG, too")
+    arguments = parser.parse_args()
+    streams: int = arguments.streams
     columns = {
         f"{kind} {scheme}, {number}": measure(scheme, number, kind == "patched")
         for kind, scheme in (("stock", "http"), ("patched", "http"), ("patched", "https"))
@@ -91,7 +98,16 @@ def main(streams: int) -> None:
     for row in next(iter(columns.values())):
         cells = (f"{found[row]:{len(name)}}" for name, found in columns.items())
         print(f"| {row:20} | {' | '.join(cells)} |")
+    if arguments.plot:
+        stock, patched = (columns[f"{kind} http, {streams}"] for kind in ("stock", "patched"))
+        pairs = [
+            bars.Pair(row, stock[row], patched[row], None, f"{patched[row] / stock[row]:.2f} x")
+            for row in stock
+        ]
+        title = f"{streams:,} streams in one process, over http"
+        legend = ("the SDK alone", "patched")
+        arguments.plot.write_text(bars.drawing(title, legend, "", pairs))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5000)
+    main()
