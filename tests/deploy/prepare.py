@@ -45,7 +45,8 @@ def main(directory: Path) -> None:
 
 
 def _install(*arguments: str) -> None:
-    _uv("pip", "install", "--quiet", *arguments)
+    """With byte code, as an image has it that pip has made."""
+    _uv("pip", "install", "--quiet", "--compile-bytecode", *arguments)
 
 
 def _uv(*arguments: str) -> None:

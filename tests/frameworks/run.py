@@ -107,10 +107,11 @@ def _outcome(framework: Framework, work: Path, wheels: Path) -> Outcome:
 
 def _install(framework: Framework, venv: Path, python: Path, wheels: Path) -> None:
     uv = [sys.executable, "-m", "uv", "--quiet"]
+    install = ["pip", "install", "--compile-bytecode", "--python", str(python)]
     ours = max(wheels.glob("kruise_autopatch-*.whl"), key=lambda wheel: wheel.stat().st_mtime)
     for command in (
         ["venv", "--clear", "--python", sys.executable, str(venv)],
-        ["pip", "install", "--python", str(python), *framework.requirements, str(ours)],
+        [*install, *framework.requirements, str(ours)],
     ):
         subprocess.run([*uv, *command], check=True, capture_output=True, text=True)
 
