@@ -158,6 +158,7 @@ def test_only_the_environment_that_it_is_given_counts() -> None:
     )
     with LocalManager() as manager, nobody() as dead:
         given = fresh.environment(manager.environment())
+        del given["SSL_CERT_FILE"]
         own = {
             "HTTP_PROXY": f"http://{dead}",
             "ALL_PROXY": f"http://{dead}",

@@ -56,7 +56,7 @@ config = e2b.ConnectionConfig(api_key="k")
 result = [use(lambda: make(config)) for make in
           (copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c)))]
 """
-    assert forked.value(code, ON) == ["kruise.test/kruise/s1/80"] * 3
+    assert forked.patched.value(code, ON) == ["kruise.test/kruise/s1/80"] * 3
 
 
 OTHER_NAMES = {
@@ -88,7 +88,7 @@ try:
 except kruise_autopatch.KruiseAutopatchError as error:
     result = str(error)
 """
-    found = forked.value(code, ON)
+    found = forked.patched.value(code, ON)
     # A release whose modules import each other absolutely leads to the installed one.
     assert found == PRIVATE or "is of a copy of e2b under another name" in found
 
@@ -99,7 +99,7 @@ def test_a_copy_works_natively_again_after_unpatch() -> None:
 kruise_autopatch.unpatch_e2b()
 result = e2b.ConnectionConfig(api_key="k").api_url
 """
-    assert forked.value(code, ON) == "https://api.kruise.test"
+    assert forked.patched.value(code, ON) == "https://api.kruise.test"
 
 
 def test_a_mocked_sdk_is_left_alone() -> None:
@@ -152,7 +152,7 @@ def test_the_host_of_an_explicit_private_url_is_checked(url: str) -> None:
 def test_a_private_url_of_e2bs_own_cloud_is_native() -> None:
     variables = {"KRUISE_E2B_PATCH": "1", "E2B_API_URL": "https://e2b.app/kruise/api"}
     code = "import e2b; result = e2b.ConnectionConfig(api_key='k').get_host('s1', 'e2b.app', 80)"
-    assert forked.value(code, variables) == "80-s1.e2b.app"
+    assert forked.patched.value(code, variables) == "80-s1.e2b.app"
 
 
 @pytest.mark.parametrize("url", ["https://KRUISE.test", "https://kruise.test.:443"])
@@ -160,7 +160,7 @@ def test_another_spelling_of_the_host_changes_no_scheme(url: str) -> None:
     variables = {**ON, "E2B_API_URL": f"{url}/kruise/api"}
     code = "import e2b; result = e2b.ConnectionConfig(api_key='k').get_sandbox_url('s1', '')"
     # The scheme is that of the API URL, since it is of the same host.
-    assert forked.value(code, variables) == "https://kruise.test/kruise/s1/49983"
+    assert forked.patched.value(code, variables) == "https://kruise.test/kruise/s1/49983"
 
 
 @pytest.mark.parametrize("domain", ["https://me:secret@kruise.test", "kruise.test?token=secret"])
@@ -174,11 +174,11 @@ def test_no_message_repeats_what_may_be_a_secret(domain: str) -> None:
 @pytest.mark.parametrize("sandbox_id", ["%2e%2e", "%2E%2e", "..", "a/b", "a b", "", "é", "-a"])
 def test_an_id_that_no_server_makes_is_refused(sandbox_id: str) -> None:
     code = f"import e2b; e2b.ConnectionConfig(api_key='k').get_host({sandbox_id!r}, '', 80)"
-    message = forked.error(code, ON)
+    message = forked.patched.error(code, ON)
     assert f"SandboxAddressError: sandbox id {sandbox_id!r} is none that a server makes" in message
 
 
 @pytest.mark.parametrize("sandbox_id", ["ns--name", "abc2def3ghi4j", "A.b_c~d-e", "i1"])
 def test_every_id_that_a_server_makes_is_taken(sandbox_id: str) -> None:
     code = f"import e2b; print(e2b.ConnectionConfig(api_key='k').get_host({sandbox_id!r}, '', 80))"
-    assert forked.output(code, ON) == f"kruise.test/kruise/{sandbox_id}/80"
+    assert forked.patched.output(code, ON) == f"kruise.test/kruise/{sandbox_id}/80"

@@ -1,11 +1,14 @@
 """The interpreter of :mod:`support.forked`: it imports what the SDK needs, and then has children.
 
 Each line of standard input is a request; when the child has ended, its wait status is answered.
+
+With ``--patched`` before the packages, it imports these themselves, as its variables say.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import site
@@ -19,18 +22,25 @@ from typing import Any
 from support.children import IMPORT_ALL_ELSE
 
 
-def serve(packages: list[str]) -> Callable[[], None] | None:
+def serve(packages: list[str], patched: bool) -> Callable[[], None] | None:
     """Returns in a child: the program that it is to run, as if it were the only one; and in the
     end, then without one."""
-    namespace: dict[str, Any] = {}
-    exec(IMPORT_ALL_ELSE, namespace)
-    namespace["import_all_else"](packages)
+    if patched:
+        for name in packages:
+            importlib.import_module(name)
+    else:
+        namespace: dict[str, Any] = {}
+        exec(IMPORT_ALL_ELSE, namespace)
+        namespace["import_all_else"](packages)
     # Nothing that a child has to look through.
     gc.freeze()
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            return _become(**json.loads(line))
+            program = _become(**json.loads(line))
+            if not patched:
+                site.addpackage(sysconfig.get_path("purelib"), "kruise_autopatch.pth", set())
+            return program
         _, status = os.waitpid(pid, 0)
         print(status, flush=True)
     return None
@@ -62,7 +72,6 @@ def _become(
     if first != "-c":
         main.__file__ = first
     sys.modules["__main__"] = main
-    site.addpackage(sysconfig.get_path("purelib"), "kruise_autopatch.pth", set())
 
     def program() -> None:
         exec(compile(code, name, "exec"), vars(main))
@@ -71,6 +80,7 @@ def _become(
 
 
 if __name__ == "__main__":
-    _program = serve(sys.argv[1:])
+    _packages = [name for name in sys.argv[1:] if name != "--patched"]
+    _program = serve(_packages, patched=_packages != sys.argv[1:])
     if _program is not None:
         _program()

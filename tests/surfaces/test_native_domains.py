@@ -64,7 +64,7 @@ def test_a_default_domain_may_be_one_and_a_private_api_url_too() -> None:
     code = (
         f"{URLS.format(arguments=private)}\nresult = e2b.ConnectionConfig({private})._kruise_route"
     )
-    assert forked.value(code, {**ON, **LISTED, "E2B_DOMAIN": ""}) is None
+    assert forked.patched.value(code, {**ON, **LISTED, "E2B_DOMAIN": ""}) is None
 
 
 @pytest.mark.parametrize("text", ["https://e2b.example", "a.test,*.b.test", "a.test b.test"])

@@ -29,7 +29,7 @@ PRIVATE = {
 
 
 def _urls(arguments: str, variables: dict[str, str]) -> dict[str, str]:
-    urls: dict[str, str] = forked.value(f"{COLLECT}\nresult = urls({arguments})", variables)
+    urls: dict[str, str] = forked.patched.value(f"{COLLECT}\nresult = urls({arguments})", variables)
     return urls
 
 
@@ -149,12 +149,12 @@ first = urls()["host"]
 os.environ["E2B_DOMAIN"] = "second.test"
 result = [first, urls()["host"]]
 """
-    assert forked.value(code, ON) == ["first.test/kruise/s1/80", "second.test/kruise/s1/80"]
+    assert forked.patched.value(code, ON) == ["first.test/kruise/s1/80", "second.test/kruise/s1/80"]
 
 
 def test_a_trailing_dot_and_an_ipv6_address_are_kept() -> None:
     code = f"{COLLECT}\nresult = [urls(domain=d)['envd'] for d in ('a.test.', '[::1]:80')]"
-    assert forked.value(code, ON) == [
+    assert forked.patched.value(code, ON) == [
         "http://a.test./kruise/s1/49983",
         "http://[::1]:80/kruise/s1/49983",
     ]
@@ -183,7 +183,7 @@ else:
 def test_volumes_have_a_url_of_their_own(
     arguments: str, variables: dict[str, str], url: str
 ) -> None:
-    found = forked.value(VOLUME.format(arguments=arguments), {**DOMAIN, **variables})
+    found = forked.patched.value(VOLUME.format(arguments=arguments), {**DOMAIN, **variables})
     assert found in (url, "this release has no volumes")
 
 
@@ -219,7 +219,7 @@ a.kill(), b.kill()
 def test_two_back_ends_in_one_process_do_not_mix(program: str) -> None:
     variables = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "0"}
     with LocalManager(api_key="k1") as first, LocalManager(api_key="k2") as second:
-        done = forked.run(["-c", program, first.domain, second.domain], variables)
+        done = forked.patched.run(["-c", program, first.domain, second.domain], variables)
         if "no bound clients" in done.stderr:
             pytest.skip("this release has no bound clients")
         assert done.stdout.strip() == "first second", done.stderr

@@ -62,7 +62,7 @@ def test_a_kept_sandbox_domain_leads_back_to_the_api(kind: str) -> None:
     with LocalManager() as manager:
         gateway = manager.domain.replace("127.0.0.1", "localhost")
         variables = {**ON, **manager.environment(), "KRUISE_E2B_SANDBOX_DOMAIN": gateway}
-        done = forked.run(["-c", BEGINNING + BY_GATEWAY, kind], variables)
+        done = forked.patched.run(["-c", BEGINNING + BY_GATEWAY, kind], variables)
         assert done.stdout == "by id\n", done.stderr
         found = {
             (request["host"], request["path"].startswith("/kruise/api/"))
@@ -89,13 +89,13 @@ GATEWAY = {**ON, "KRUISE_E2B_SANDBOX_DOMAIN": "gateway.test:80"}
 def test_a_domain_that_is_the_sandboxes_says_nothing_about_the_api(
     arguments: str, variables: dict[str, str], host: str
 ) -> None:
-    found = forked.value(API_URL.format(arguments=arguments), {**GATEWAY, **variables})
+    found = forked.patched.value(API_URL.format(arguments=arguments), {**GATEWAY, **variables})
     assert found == f"http://{host}/kruise/api"
 
 
 @pytest.mark.parametrize("variables", [{}, {"E2B_DOMAIN": "e2b.app"}])
 def test_if_nothing_else_names_the_api_nothing_is_sent(variables: dict[str, str]) -> None:
-    error = forked.error(
+    error = forked.patched.error(
         API_URL.format(arguments="domain='gateway.test'"), {**GATEWAY, **variables}
     )
     assert "domain='gateway.test' is the host for sandbox traffic" in error
@@ -104,12 +104,12 @@ def test_if_nothing_else_names_the_api_nothing_is_sent(variables: dict[str, str]
 
 def test_an_explicit_api_is_enough() -> None:
     code = API_URL.format(arguments="domain='gateway.test', api_url='https://a.test'")
-    assert forked.value(code, GATEWAY) == "https://a.test"
+    assert forked.patched.value(code, GATEWAY) == "https://a.test"
 
 
 def test_debug_mode_is_native_for_every_domain() -> None:
     code = API_URL.format(arguments="domain='gateway.test', debug=True")
-    assert forked.value(code, GATEWAY) == "http://localhost:3000"
+    assert forked.patched.value(code, GATEWAY) == "http://localhost:3000"
 
 
 # The reply's domain: a gateway, which nobody asks here.
@@ -140,7 +140,7 @@ asyncio.run(main(getattr(e2b, sys.argv[1])))
 def test_a_domain_that_the_server_replied_is_kept_for_the_sandbox_alone(kind: str) -> None:
     with LocalManager(e2b_domain=GATEWAYS) as manager:
         variables = {**ON, **manager.environment(), "KRUISE_E2B_SANDBOX_DOMAIN": "server"}
-        done = forked.run(["-c", BEGINNING + BY_REPLY, kind], variables)
+        done = forked.patched.run(["-c", BEGINNING + BY_REPLY, kind], variables)
         assert done.returncode == 0, done.stderr
         sandbox_id, domains, urls, api_url = json.loads(done.stdout)
         hosts = [request["host"] for request in manager.requests()]

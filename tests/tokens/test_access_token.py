@@ -79,7 +79,7 @@ def test_it_goes_to_the_sandboxes_jupyter_and_nowhere_else(
         "E2B_API_KEY": "e2b_00",
     }
     names = f"CLIENT, CASES = {client!r}, {[case[:3] for case in cases.values()]!r}\n"
-    found = json.loads(forked.output(names + PROGRAM, variables).splitlines()[-1])
+    found = json.loads(forked.patched.output(names + PROGRAM, variables).splitlines()[-1])
     expected = {name: [[tokens], [[None, None]]] for name, (*_, tokens) in cases.items()}
     assert dict(zip(cases, found)) == expected
 

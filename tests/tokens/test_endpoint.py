@@ -162,7 +162,9 @@ def run(
         "E2B_DOMAIN": server.domain,
         "E2B_API_KEY": "e2b_00",
     }
-    outcomes: dict[str, Any] = json.loads(forked.output(program, variables).splitlines()[-1])
+    outcomes: dict[str, Any] = json.loads(
+        forked.patched.output(program, variables).splitlines()[-1]
+    )
     assert set(outcomes) == set(behaviours)
     return outcomes
 

@@ -1,4 +1,4 @@
-"""The child of a warm interpreter, beside a fresh interpreter."""
+"""Children of warm interpreters, beside a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -54,3 +54,14 @@ def test_a_file_finds_its_neighbours(tmp_path: Path) -> None:
     program.write_text("import neighbour, sys; print(neighbour.NAME, sys.argv[1:], __file__)")
     ways = [way.run([str(program), "a"]).stdout for way in (forked, fresh)]
     assert ways == [f"neighbour ['a'] {program}\n"] * 2
+
+
+def test_one_that_is_patched_already_does_the_same_with_its_own_variables() -> None:
+    code = (
+        "import os, sys, e2b\nurl = e2b.ConnectionConfig(api_key='k').api_url\n"
+        "result = url, dict(os.environ), sys.argv, os.listdir('.')"
+    )
+    variables = {"KRUISE_E2B_PATCH": "1", "E2B_DOMAIN": "other.test:8443"}
+    child, interpreter = (way.value(code, variables) for way in (forked.patched, fresh))
+    assert child == interpreter
+    assert child[0] == "https://other.test:8443/kruise/api"
