@@ -86,31 +86,26 @@ class Exchange(asyncio.Protocol):
         Raises `UpstreamError`.
         """
         try:
-            return await self._send(method, target, headers, body)
-        except BaseException:
+            await self._write(h11.Request(method=method, target=target, headers=headers), body)
+            return await self._head()
+        except BaseException as error:
             self.close()
+            if isinstance(error, h11.LocalProtocolError):
+                raise UpstreamError(str(error)) from error
             raise
 
-    async def _send(
-        self,
-        method: str,
-        target: bytes,
-        headers: list[tuple[bytes, bytes]],
-        body: AsyncGenerator[bytes, None] | None,
-    ) -> h11.Response:
-        try:
-            request = h11.Request(method=method, target=target, headers=headers)
-            self._transport.write(self._http.send(request) or b"")
-            if body is not None:
-                async for data in body:
-                    if self._transport.is_closing():
-                        break  # It may have answered all the same.
-                    self._transport.write(self._http.send(h11.Data(data)) or b"")
-                    await self._room()
-            if not self._transport.is_closing():
-                self._transport.write(self._http.send(h11.EndOfMessage()) or b"")
-        except h11.LocalProtocolError as error:
-            raise UpstreamError(str(error)) from error
+    async def _write(self, request: h11.Request, body: AsyncGenerator[bytes, None] | None) -> None:
+        self._transport.write(self._http.send(request) or b"")
+        if body is not None:
+            async for data in body:
+                if self._transport.is_closing():
+                    break  # It may have answered all the same.
+                self._transport.write(self._http.send(h11.Data(data)) or b"")
+                await self._room()
+        if not self._transport.is_closing():
+            self._transport.write(self._http.send(h11.EndOfMessage()) or b"")
+
+    async def _head(self) -> h11.Response:
         while True:
             event = await self._event()
             if isinstance(event, h11.Response):
