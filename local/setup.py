@@ -23,6 +23,7 @@ setup(
         "uvicorn>=0.29",
         "websockets>=15.0",
         "h11>=0.13",
+        "httptools>=0.6.3",
         "python-multipart>=0.0.18",
         "protobuf>=4.25",
         "jupyter-client>=8.6.0",

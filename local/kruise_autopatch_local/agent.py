@@ -18,12 +18,12 @@ from typing import Any
 import psutil
 import uvicorn
 
-# By their names: the nursery is to have them before it forks.
+# By its name: the nursery is to have it before it forks.
 import uvicorn.lifespan.off
-import uvicorn.protocols.http.h11_impl
 
 from .code.http_api import CodeInterpreter
 from .code.kernels import Kernels
+from .connections import Connection
 from .envd.service import Envd
 from .inside.house import House
 from .plan import FREEZE, THAW, Plan
@@ -102,7 +102,7 @@ def _config(app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         forgiving(app),
         loop="asyncio",
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -15,6 +15,7 @@ import uvicorn
 
 from . import environment
 from .app import App
+from .connections import Connection
 from .control_plane.api import ControlPlane
 from .control_plane.api_keys import ApiKeys
 from .data_plane.gateway import Gateway
@@ -98,7 +99,7 @@ def run(options: Options, api_key: str) -> None:
     config = uvicorn.Config(
         forgiving(Front(log, doorkeeper, OwnRoutes(keys, faults, visitors, page))),
         loop="asyncio",
-        http="h11",
+        http=Connection,
         lifespan="on",
         log_level="warning",
         access_log=False,

@@ -28,6 +28,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "local" / "kruise_autopatch_loca
 NOT_IN_PRODUCTION = {
     "IPython",
     "google",
+    "httptools",
     "ipykernel",
     "joserfc",
     "jupyter_client",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Callable
+from typing import Any, Callable
 
 import httpx
 import pytest
+
+from kruise_autopatch_local.connections import Gathering
 
 from .clients import Sandbox
 
@@ -136,3 +139,42 @@ def test_an_agent_enters_no_namespace_but_a_sandboxes() -> None:
 
     with pytest.raises(ProcessLookupError):
         nursery._enter(os.getpid(), [])
+
+
+class _Recording(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.sent.append(data)
+
+    def close(self) -> None:
+        self.sent.append(b"closed")
+
+
+def test_the_pieces_of_a_turn_are_sent_at_once() -> None:
+    async def written() -> list[bytes]:
+        recording = _Recording()
+        gathering = Gathering(recording)
+        gathering.write(b"head ")
+        gathering.write(b"body")
+        assert recording.sent == []
+        await asyncio.sleep(0)
+        gathering.write(b"the last ")
+        gathering.write(b"words")
+        gathering.close()
+        return recording.sent
+
+    assert asyncio.run(written()) == [b"head body", b"the last words", b"closed"]
+
+
+def test_what_is_large_does_not_wait_for_the_end_of_a_turn() -> None:
+    async def written() -> list[int]:
+        recording = _Recording()
+        gathering = Gathering(recording)
+        for _ in range(5):
+            gathering.write(bytes(40_000))
+        return [len(data) for data in recording.sent]
+
+    assert asyncio.run(written()) == [80_000, 80_000]

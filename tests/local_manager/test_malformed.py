@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
+from contextlib import suppress
 
 import httpx
 import pytest
 
 from kruise_autopatch_local import LocalManager
+from support.fresh import PATIENCE
 
 from . import malformed
 
@@ -60,6 +62,18 @@ def test_a_client_that_goes_amid_its_request_is_no_error(path: str) -> None:
         client.delete(f"{sandboxes}/{made['sandboxID']}", headers=key)
         errors = os.pread(manager._errors.fileno(), 1_000_000, 0).decode()
         assert "Traceback" not in errors, errors
+
+
+def test_a_head_without_an_end_is_refused(manager: LocalManager) -> None:
+    host, port = manager.domain.split(":")
+    with socket.create_connection((host, int(port))) as talking:
+        talking.settimeout(PATIENCE)
+        talking.sendall(b"GET / HTTP/1.1\r\n")
+        with suppress(ConnectionError):
+            for _ in range(100):
+                talking.sendall(b"X-More: and more\r\n" * 100)
+            talking.sendall(b"\r\n")
+        assert talking.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
 def test_the_same_seed_makes_the_same_requests() -> None:
