@@ -8,7 +8,6 @@ import threading
 import warnings
 from functools import partial
 from types import ModuleType
-from typing import NamedTuple
 
 import kruise_autopatch.log as log
 import kruise_autopatch.settings as settings
@@ -31,22 +30,23 @@ _attended: dict[str, ModuleType] = {}
 _source: str | None = "environment"
 
 
-class State(NamedTuple):
-    """What :func:`current` returns."""
+class State:
+    """What :func:`current` returns; no record class, as in the engine."""
 
-    # None: nothing has been decided, or nothing is patched.
-    settings: Settings | None
-    source: str | None
-    # What became of each patch point.
-    points: dict[str, str]
-    # The packages of the SDK that are loaded, but neither patched nor left as they are.
-    unattended: list[str]
+    def __init__(self) -> None:
+        # None: nothing has been decided, or nothing is patched.
+        self.settings = _settings
+        self.source = _source
+        # What became of each patch point.
+        self.points = dict(_patches.states)
+        # The packages of the SDK that are loaded, but neither patched nor left as they are.
+        self.unattended = _unattended()
 
 
 def current() -> State:
     """The state of this process, consistent in itself."""
     with _lock:
-        return State(_settings, _source, dict(_patches.states), _unattended())
+        return State()
 
 
 def on_import(module: ModuleType) -> None:

@@ -77,27 +77,33 @@ class _Transport(ObjectProxy):  # type: ignore[type-arg]
         self._self_http2 = http2
         self._self_limited = limited
         self._self_leases = Leases(build)
+        # Of all sandboxes, where each request has a connection anyway.
+        self._self_unlimited: Any = None
 
-    def _lease(self, url: str) -> _Lease | None:
-        """``None``: the SDK's own transport is right."""
+    def _choose(self, url: str) -> tuple[Any, _Lease | None]:
+        """The transport for a request, and the lease that is to be given back after it."""
         scheme, _, authority, target = url.split("/", 3)
         sandbox_port = protocol.sandbox_port(f"/{target}")
-        if sandbox_port is None:
-            return None
-        if self._self_http2 and scheme == "https:":
-            return self._self_leases.take(f"{authority}/{sandbox_port}")
-        # HTTP/1.1, which has a connection for each request.
-        return self._self_leases.take("") if self._self_limited else None
+        if sandbox_port is not None:
+            if self._self_http2 and scheme == "https:":
+                lease = self._self_leases.take(f"{authority}/{sandbox_port}")
+                return lease.transport, lease
+            if self._self_limited:
+                if self._self_unlimited is None:
+                    # Whoever takes it at the same time gets the same one.
+                    self._self_unlimited = self._self_leases.take("").transport
+                return self._self_unlimited, None
+        return self.__wrapped__, None
 
 
 class SyncTransport(_Transport):
     def execute_sync(self, request: Any) -> Any:
-        lease = self._lease(request.url)
+        transport, lease = self._choose(request.url)
         if lease is None:
-            return self.__wrapped__.execute_sync(request)
+            return transport.execute_sync(request)
         leases = self._self_leases
         try:
-            response = lease.transport.execute_sync(request)
+            response = transport.execute_sync(request)
         except BaseException:
             leases.give_back(lease)
             raise
@@ -108,12 +114,12 @@ class SyncTransport(_Transport):
 
 class AsyncTransport(_Transport):
     async def execute(self, request: Any) -> Any:
-        lease = self._lease(request.url)
+        transport, lease = self._choose(request.url)
         if lease is None:
-            return await self.__wrapped__.execute(request)
+            return await transport.execute(request)
         leases = self._self_leases
         try:
-            response = await lease.transport.execute(request)
+            response = await transport.execute(request)
         except BaseException:
             leases.give_back(lease)
             raise

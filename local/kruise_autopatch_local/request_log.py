@@ -29,11 +29,32 @@ _RECENT = 500
 
 
 class Logged(NamedTuple):
-    """A line, its number, and when it was written."""
+    """A request, its number among all, and when it was answered with which status."""
 
     number: int
     at: float
-    line: dict[str, Any]
+    scope: Scope
+    # `None`: the connection ended before.
+    status: int | None
+
+    def line(self) -> dict[str, Any]:
+        """What is written of it. Made when it is read: most are read by nobody."""
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in self.scope["headers"]
+        }
+        return {
+            "method": self.scope.get("method", "GET"),
+            "scheme": self.scope["scheme"],
+            "host": headers.get("host", ""),
+            "path": self.scope["raw_path"].decode("latin-1"),
+            "query": self.scope["query_string"].decode("latin-1"),
+            "status": self.status,
+            "headers": {
+                name: "<set>" if name in SECRET_HEADERS else value
+                for name, value in headers.items()
+            },
+        }
 
 
 class RequestLog:
@@ -74,26 +95,11 @@ class RequestLog:
                 self._write(scope, None)
 
     def _write(self, scope: Scope, status: int | None) -> None:
-        headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1")
-            for name, value in scope["headers"]
-        }
-        line: dict[str, Any] = {
-            "method": scope.get("method", "GET"),
-            "scheme": scope["scheme"],
-            "host": headers.get("host", ""),
-            "path": scope["raw_path"].decode("latin-1"),
-            "query": scope["query_string"].decode("latin-1"),
-            "status": status,
-            "headers": {
-                name: "<set>" if name in SECRET_HEADERS else value
-                for name, value in headers.items()
-            },
-        }
         self._count += 1
-        self._recent.append(Logged(self._count, time.time(), line))
+        logged = Logged(self._count, time.time(), scope, status)
+        self._recent.append(logged)
         if self._file is not None:
-            self._file.write(json.dumps(line) + "\n")
+            self._file.write(json.dumps(logged.line()) + "\n")
             self._file.flush()
 
 

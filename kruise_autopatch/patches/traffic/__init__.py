@@ -72,14 +72,14 @@ def _jupyter_client(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     client = wrapped(*args, **kwargs)
     config = instance.connection_config
     if carried.is_openkruise(config):
-        from kruise_autopatch.patches.traffic import clients
-
         hook = vars(instance).get(_JUPYTER_HOOK)
         if hook is None:
+            from kruise_autopatch.patches.traffic import clients
+
             keeper, token = carried.keeper_of(config), instance._envd_access_token
             hook = clients.hook(keeper, token or None, instance._jupyter_url, client)
             setattr(instance, _JUPYTER_HOOK, hook)
-        clients.add(hook, client)
+        hook.join(client)
     return client
 
 

@@ -27,24 +27,19 @@ def http_clients(sandbox: Any) -> Iterator[Any]:
 
 def attend(keeper: Any, *clients: Any) -> None:
     """Let clients with a sandbox' base URL ask the keeper before each request."""
-    hooks: dict[str, Any] = {}
+    hooks: dict[str, _Hook] = {}
     for client in clients:
         if _is_client(client):
             base = str(client.base_url)
             if base not in hooks:
                 hooks[base] = hook(keeper, None, base, client)
-            add(hooks[base], client)
+            hooks[base].join(client)
 
 
-def hook(keeper: Any, access_token: str | None, base: str, client: Any) -> Any:
+def hook(keeper: Any, access_token: str | None, base: str, client: Any) -> _Hook:
     """What adds the tokens to the requests of a client that lead below ``base``."""
     kind = AsyncHook if hasattr(client, "aclose") else SyncHook
     return kind(keeper, access_token, base)
-
-
-def add(hook: Any, client: Any) -> None:
-    if _is_client(client):
-        client.event_hooks["request"].append(hook)
 
 
 def _is_client(value: Any) -> bool:
@@ -69,6 +64,11 @@ class _Hook:
         self._access_token = access_token
         self._host = url.netloc
         self._path = url.raw_path.rstrip(b"/")
+
+    def join(self, client: Any) -> None:
+        """Be asked before each request of ``client``, if it is one."""
+        if _is_client(client):
+            client.event_hooks["request"].append(self)
 
     def _concerns(self, url: Any) -> bool:
         path = url.raw_path

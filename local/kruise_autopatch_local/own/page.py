@@ -213,12 +213,13 @@ def _shown(sandbox: Sandbox) -> dict[str, Any]:
 
 
 def _shown_request(logged: Logged) -> dict[str, Any]:
-    private, native = _forms(logged.line)
+    line = logged.line()
+    private, native = _forms(line)
     return {
         "number": logged.number,
         "at": logged.at,
-        "method": logged.line["method"],
-        "status": logged.line["status"],
+        "method": line["method"],
+        "status": logged.status,
         "private": private,
         "native": native,
     }
