@@ -1,5 +1,8 @@
 """What a call of the SDK costs, patched beside stock, in instructions of the calling thread.
 
+Beside both: stock whose ``E2B_API_URL`` and ``E2B_SANDBOX_URL`` are private URLs, for what the path
+of those costs alone, in httpx.
+
 Usage: python benchmarks/calls.py [--plot FILE]
 
 Run it with an interpreter that has ``kruise-autopatch[code-interpreter]``, ``h2`` and ``trustme``,
@@ -82,8 +85,15 @@ class CodeInterpreter(LimitedServer):
         return super().answer(number, method, target)
 
 
-def counts(switch: str) -> list[int]:
-    """Instructions a call, in the order of the rows."""
+# Where a stock SDK finds the server: at its root, as natively, or at private URLs.
+NATIVE, PRIVATE = ("", ""), ("/kruise/api", "/kruise/box1/49983")
+
+
+def counts(stock: tuple[str, str] | None) -> list[int]:
+    """Instructions a call, in the order of the rows.
+
+    :param stock: the paths of a stock SDK's URLs; ``None``: patched
+    """
     program = PROGRAM + "".join(
         COUNT.format(call=row.call, warm=WARM, counted=COUNTED) for row in ROWS
     )
@@ -91,9 +101,12 @@ def counts(switch: str) -> list[int]:
         certificates = loopback_tls.issue(Path(elsewhere))
         with CodeInterpreter("http", certificates) as server:
             url = f"http://127.0.0.1:{server.port}"
-            stock = {"E2B_API_URL": url, "E2B_SANDBOX_URL": url}
             variables = {**os.environ, **server.environment(), "PYTHONHASHSEED": "0"}
-            variables.update(KRUISE_E2B_PATCH=switch, **(stock if switch == "0" else {}))
+            if stock is not None:
+                api, sandbox = stock
+                variables.update(
+                    KRUISE_E2B_PATCH="0", E2B_API_URL=url + api, E2B_SANDBOX_URL=url + sandbox
+                )
             tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=counts"]
             only = ["--collect-atstart=no", "--toggle-collect=functools_reduce"]
             subprocess.run(
@@ -116,14 +129,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plot", type=Path, help="draw them as SVG, too")
     arguments = parser.parse_args()
-    counted = list(zip(ROWS, counts("0"), counts("1")))
-    print("| call                   | stock, k | patched, k | times | goal         |        |")
-    print("| ---------------------- | -------: | ---------: | ----: | ------------ | ------ |")
-    for row, stock, patched in counted:
+    counted = list(zip(ROWS, counts(NATIVE), counts(PRIVATE), counts(None)))
+    print(f"| {'':22} | stock, k | private URLs | patched, k | of stock | goal         |        |")
+    print(
+        f"| {'-' * 22} | -------: | -----------: | ---------: | -------: | ------------ | ------ |"
+    )
+    for row, stock, private, patched in counted:
         verdict = "met" if patched <= row.limit(stock) else "MISSED"
         print(
-            f"| {row.name:22} | {stock / 1000:8,.1f} | {patched / 1000:10,.1f}"
-            f" | {patched / stock:5.2f} | {row.goal:12} | {verdict:6} |"
+            f"| {row.name:22} | {stock / 1000:8,.1f} | {private / 1000:12,.1f}"
+            f" | {patched / 1000:10,.1f} | {patched / stock:8.2f} | {row.goal:12} | {verdict:6} |"
         )
     if arguments.plot:
         pairs = [
@@ -134,7 +149,7 @@ def main() -> None:
                 row.limit(stock),
                 f"{patched / 1000:,.0f} k, {patched / stock:.2f} x",
             )
-            for row, stock, patched in counted
+            for row, stock, _, patched in counted
         ]
         title = "What a call costs, in instructions"
         arguments.plot.write_text(
