@@ -222,7 +222,10 @@ def test_the_application_can_patch_by_hand(python: str, tree: Path) -> None:
 
 def damaged(tree: Path, tmp_path: Path, name: str, damage: str) -> Path:
     copy = tmp_path / name.replace("/", "-")
-    shutil.copytree(tree, copy)
+    # Links, but for the one: it is a thousand files.
+    shutil.copytree(tree, copy, copy_function=os.symlink)
+    (copy / name).unlink()
+    shutil.copy2(tree / name, copy / name)
     DAMAGES[damage](copy / name)
     return copy
 

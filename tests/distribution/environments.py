@@ -15,6 +15,7 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distribution
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -178,12 +179,23 @@ def copy_libraries(
     """
     for library in _closure({OURS: set(extra.split(",")), **{name: set() for name in others}}):
         for file in distribution(library).files or ():
-            # virtualenv's seeds record byte code, and its directories, that need not be there.
-            byte_code = file.suffix == ".pyc" or file.name == "__pycache__"
-            if library not in (OURS, LOCAL) and ".." not in file.parts and not byte_code:
-                copy = target / file
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(file.locate(), copy)
+            # Some installers record byte code, others only write it.
+            if library in (OURS, LOCAL) or ".." in file.parts or file.suffix == ".pyc":
+                continue
+            found = Path(str(file.locate()))
+            copy = target / file
+            _copy(found, copy)
+            if file.suffix == ".py":
+                # Without it, pip and the SDK would be compiled again by every process.
+                byte_code = Path(cache_from_source(str(found)))
+                if byte_code.exists():
+                    _copy(byte_code, copy.parent / "__pycache__" / byte_code.name)
+
+
+def _copy(file: Path, to: Path) -> None:
+    """With its time, by which Python knows whether byte code is of this source."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(file, to)
 
 
 def build(
