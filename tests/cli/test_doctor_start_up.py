@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import site
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -14,6 +15,7 @@ import pytest
 from cli import doctoring
 from cli.doctoring import examine
 from kruise_autopatch.cli.doctor import start_up
+from kruise_autopatch.cli.doctor.child import ChildFailed
 from kruise_autopatch.versions import NEWEST_PROVED
 from support import fresh, sdks
 from support.installations import SITE_PACKAGES, START_UP_FILE, Environment
@@ -246,3 +248,62 @@ def test_a_copy_without_metadata_is_named_all_the_same(
         [sys.executable, *doctoring.DOCTOR, "--json", "--offline"], {"PYTHONPATH": path}
     )
     assert f"kruise-autopatch {release}: {tmp_path}" in done.stdout
+
+
+# Where the package lies, below a directory of the test; whether that is searched for start-up
+# files, and has ours; what PYTHONPATH is; and the reason that is given.
+PLACES = [
+    ("site-packages", True, False, "", "hook-no-file"),
+    ("site-packages", True, True, "", "hook-passed-over"),
+    ("users", False, True, "", "hook-user-site-hidden"),
+    ("target", False, True, "target", "hook-on-pythonpath"),
+    ("site-packages", False, True, "", "hook-other-environment"),
+    ("somewhere", False, False, "elsewhere", "hook-not-site-packages"),
+]
+
+
+@pytest.mark.parametrize(("place", "searched", "has_file", "path", "reason"), PLACES)
+def test_why_the_hook_does_not_run(
+    place: str,
+    searched: bool,
+    has_file: bool,
+    path: str,
+    reason: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = tmp_path / place
+    root.mkdir()
+    if has_file:
+        shutil.copy(SITE_PACKAGES / START_UP_FILE, root)
+    monkeypatch.setattr(start_up, "package_root", lambda: str(root))
+    monkeypatch.setattr(start_up, "site_directories", lambda: [str(root)] if searched else [])
+    monkeypatch.setattr(start_up, "ask", lambda code, environment: (False, ""))
+    monkeypatch.setattr(site, "getusersitepackages", lambda: str(tmp_path / "users"))
+    variables = {"PYTHONPATH": str(tmp_path / path)} if path else {}
+    found = {finding.check: finding.code for finding in start_up.check(variables)}
+    assert found["hook"] == reason
+    processed = "start-up-file-intact" if searched else "start-up-file-elsewhere"
+    assert found[START_UP_FILE] == (processed if has_file else "start-up-file-missing")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ((True, ""), "hook-runs"),
+        ((False, "Traceback\nImportError: no"), "hook-fails"),
+        (ChildFailed("exit status 1"), "interpreter-fails"),
+    ],
+)
+def test_what_another_process_says_of_the_hook(
+    answer: tuple[bool, str] | ChildFailed, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(code: str, environment: object) -> tuple[bool, str]:
+        if isinstance(answer, ChildFailed):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(start_up, "ask", ask)
+    codes = [finding.code for finding in start_up.check({"VIRTUAL_ENV": "/elsewhere"})]
+    assert codes[-1] == reason
+    assert "other-environment-active" in codes
