@@ -5,6 +5,7 @@ Whether they work is for test_isolation.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from kruise_autopatch_local.sandbox import isolation
+from kruise_autopatch_local.sandbox import isolation, pods
 from kruise_autopatch_local.sandbox.isolation import Isolation, IsolationError
+from kruise_autopatch_local.sandbox.pods import Pod, PodError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
 
@@ -57,3 +59,26 @@ def test_where_there_are_no_namespaces(monkeypatch: pytest.MonkeyPatch, tmp_path
     with pytest.raises(IsolationError, match="not possible here: 'unshare' of util-linux is miss"):
         isolation.choose("namespaces", str(tmp_path))
     assert isolation.choose("none", str(tmp_path)).reason == "--isolation none"
+
+
+def test_a_sandbox_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if not has_attributes(tmp_path, "trusted"):
+        pytest.skip("here no file has attributes of trusted")
+    pod = Pod(
+        str(tmp_path / "one"), str(tmp_path / "socket."), str(tmp_path), Isolation(True, True)
+    )
+    monkeypatch.setattr(isolation, "_PATH", str(tmp_path))
+    with pytest.raises(PodError, match="cannot make a sandbox: No such file or directory"):
+        pod.prepare()
+    # What ends without having said that it is ready.
+    failing = tmp_path / "unshare"
+    failing.write_text("#!/bin/sh\necho of no use >&2\n")
+    failing.chmod(0o700)
+    with pytest.raises(PodError, match="cannot make a sandbox: of no use"):
+        pod.prepare()
+    asyncio.run(pod.stop())
+
+
+def test_a_socket_that_cannot_be_had(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        pods._listen(str(tmp_path / "missing" / "socket"))

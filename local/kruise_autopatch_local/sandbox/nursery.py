@@ -21,7 +21,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from ..plan import Plan
 
@@ -48,11 +48,7 @@ class Nursery:
         """Fork the nursery, which then loads an agent. No thread may have been started yet."""
         ours, theirs = socket.socketpair()
         if os.fork() == 0:
-            ours.close()
-            try:
-                _run(theirs, load)
-            finally:
-                os._exit(0)
+            _be_the_nursery(ours, theirs, load)
         theirs.close()
         return cls(ours)
 
@@ -92,6 +88,16 @@ def _receive(control: socket.socket, length: int) -> bytes:
     return received
 
 
+def _be_the_nursery(
+    managers: socket.socket, control: socket.socket, load: Callable[[], Serve]
+) -> NoReturn:
+    managers.close()
+    try:
+        _run(control, load)
+    finally:
+        os._exit(0)
+
+
 def _run(control: socket.socket, load: Callable[[], Serve]) -> None:
     # Ctrl-C is for the manager alone, and nobody is to wait for our children.
     os.setsid()
@@ -111,11 +117,7 @@ def _run(control: socket.socket, load: Callable[[], Serve]) -> None:
         answer = missing
         try:
             if serve is not None and os.fork() == 0:
-                try:
-                    control.close()
-                    _be_an_agent(serve, descriptors, *order)
-                finally:
-                    os._exit(1)
+                _be_an_agent(control, serve, descriptors, *order)
         except OSError as error:
             answer = f"cannot start a process: {error.strerror}".encode()
         for descriptor in descriptors:
@@ -124,6 +126,21 @@ def _run(control: socket.socket, load: Callable[[], Serve]) -> None:
 
 
 def _be_an_agent(
+    control: socket.socket,
+    serve: Serve,
+    descriptors: list[int],
+    plan: str,
+    first_process: int | None,
+    directory: str,
+) -> NoReturn:
+    try:
+        control.close()
+        _serve(serve, descriptors, plan, first_process, directory)
+    finally:
+        os._exit(1)
+
+
+def _serve(
     serve: Serve, descriptors: list[int], plan: str, first_process: int | None, directory: str
 ) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -145,7 +162,8 @@ def _be_an_agent(
         raise
 
 
-def _enter(first_process: int, descriptors: list[int]) -> None:
+# It ends in another mount namespace, where nothing that measures it could leave its figures.
+def _enter(first_process: int, descriptors: list[int]) -> None:  # pragma: no cover
     """Go on as a child in the namespaces of another process."""
     own = {name: os.readlink(f"/proc/self/ns/{name}") for name in _NAMESPACES}
     opened: dict[str, int] = {}
@@ -169,7 +187,7 @@ def _enter(first_process: int, descriptors: list[int]) -> None:
         os._exit(0)
 
 
-def _setns(namespace: int) -> None:
+def _setns(namespace: int) -> None:  # pragma: no cover
     if sys.version_info >= (3, 12):
         os.setns(namespace)
         return
