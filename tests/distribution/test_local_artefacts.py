@@ -125,7 +125,7 @@ def test_the_two_require_each_other_in_the_same_version(ours: Content, local: Co
     assert by_extra == [""]
     assert required["kruise-autopatch"] == f"=={__version__}"
     always = [r for r in metadata(local).requires_dist or [] if r.marker is None]
-    assert len(always) == 11
+    assert len(always) == 12
 
 
 def test_its_metadata_is_complete_and_the_licence_the_same(ours: Content, local: Content) -> None:
