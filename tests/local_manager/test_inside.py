@@ -45,9 +45,12 @@ class Inside:
         return reply.status_code, reply.json()
 
     async def post(self, rpc: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
+        return await self.request("POST", f"/{rpc}", content=body, headers=headers)
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         transport = httpx.ASGITransport(self._app)
         async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
-            return await client.post(f"/{rpc}", content=body, headers=headers)
+            return await client.request(method, path, **options)
 
     async def stream(self, rpc: str, *messages: Any) -> list[Any]:
         """The messages of a streamed reply, the last of which says how it ended."""
@@ -212,3 +215,41 @@ def test_accounts_are_those_of_the_sandbox_where_it_has_its_own(tmp_path: Path) 
             isolated.find(name)
     rootless = Users(plan(tmp_path, isolated=True))
     assert rootless.find("root").uid == os.getuid()
+
+
+@pytest.mark.parametrize("authorization", ["Bearer token", "Basic //8="])
+def test_what_names_nobody(authorization: str, tmp_path: Path) -> None:
+    headers = {"X-Access-Token": TOKEN, "Authorization": authorization}
+    asked = Inside(tmp_path).request(
+        "POST", f"/{FILES}/ListDir", json={"path": "."}, headers=headers
+    )
+    reply = asyncio.run(asked)
+    assert (reply.status_code, reply.json()["message"]) == (401, "no user specified")
+
+
+def test_a_browser_asks_before_it_asks(tmp_path: Path) -> None:
+    headers = {"Origin": "https://a.test", "Access-Control-Request-Method": "POST"}
+    reply = asyncio.run(Inside(tmp_path).request("OPTIONS", "/files", headers=headers))
+    assert (reply.status_code, reply.headers["Access-Control-Allow-Methods"]) == (204, "POST")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk(tmp_path: Path) -> None:
+    asked = Inside(tmp_path).request(
+        "POST",
+        "/files",
+        params={"path": "/dev/full", "username": "user"},
+        headers={"X-Access-Token": TOKEN},
+        files={"file": ("full", b"text")},
+    )
+    reply = asyncio.run(asked)
+    assert reply.status_code == 507
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give a file away")
+def test_a_file_of_somebody_without_a_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    os.chown(tmp_path / "file", 54321, 54322)
+    status, reply = asyncio.run(Inside(tmp_path).call(f"{FILES}/Stat", {"path": "file"}))
+    assert status == 200
+    assert (reply["entry"]["owner"], reply["entry"]["group"]) == ("54321", "54322")
