@@ -179,17 +179,18 @@ def copy_libraries(
     """
     for library in _closure({OURS: set(extra.split(",")), **{name: set() for name in others}}):
         for file in distribution(library).files or ():
-            # Some installers record byte code, others only write it.
-            if library in (OURS, LOCAL) or ".." in file.parts or file.suffix == ".pyc":
+            # virtualenv's seeds record byte code, and its directories; others only write it.
+            byte_code = file.suffix == ".pyc" or file.name == "__pycache__"
+            if library in (OURS, LOCAL) or ".." in file.parts or byte_code:
                 continue
             found = Path(str(file.locate()))
             copy = target / file
             _copy(found, copy)
             if file.suffix == ".py":
                 # Without it, pip and the SDK would be compiled again by every process.
-                byte_code = Path(cache_from_source(str(found)))
-                if byte_code.exists():
-                    _copy(byte_code, copy.parent / "__pycache__" / byte_code.name)
+                compiled = Path(cache_from_source(str(found)))
+                if compiled.exists():
+                    _copy(compiled, copy.parent / "__pycache__" / compiled.name)
 
 
 def _copy(file: Path, to: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from distribution.environments import (
+    NATIVE_URL,
     OFF,
     ON,
     PRIVATE_URL,
@@ -50,9 +51,9 @@ def assert_hook_works(environment: Environment, *flags: str) -> None:
     assert (on.sdk_finders, off.sdk_finders) == (1, 0)
     # So wrapt, threading, logging, importlib.util, typing and re wait until e2b is imported.
     assert on.modules - off.modules == on.our_modules
-    # Off, nothing of ours is there that could change what the SDK does.
     assert off.our_modules == set()
     assert environment.api_url(ON, *flags) == PRIVATE_URL
+    assert environment.api_url(OFF, *flags) == NATIVE_URL
 
 
 def assert_hook_is_not_run(environment: Environment, *flags: str) -> None:
@@ -119,7 +120,7 @@ def test_uninstalling_leaves_nothing_behind(
     assert environment.api_url(ON) == PRIVATE_URL  # and writes byte code
     environment.uninstall(uninstaller)
     assert without_byte_code_of_setuptools(environment.snapshot()) == before
-    assert_hook_is_not_run(environment)
+    assert environment.api_url(ON) == NATIVE_URL
 
 
 def test_uninstalling_leaves_nothing_in_the_user_s_site_packages(
@@ -131,7 +132,7 @@ def test_uninstalling_leaves_nothing_in_the_user_s_site_packages(
     assert environment.api_url(ON) == PRIVATE_URL
     environment.uninstall("pip")
     assert environment.snapshot() == before
-    assert_hook_is_not_run(environment)
+    assert environment.api_url(ON) == NATIVE_URL
 
 
 @pytest.mark.parametrize("tool", TOOLS)
