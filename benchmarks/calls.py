@@ -25,6 +25,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import bars
+import stock
 from support import loopback_tls
 from surfaces.limited import LimitedServer
 
@@ -85,14 +86,10 @@ class CodeInterpreter(LimitedServer):
         return super().answer(number, method, target)
 
 
-# Where a stock SDK finds the server: at its root, as natively, or at private URLs.
-NATIVE, PRIVATE = ("", ""), ("/kruise/api", "/kruise/box1/49983")
-
-
-def counts(stock: tuple[str, str] | None) -> list[int]:
+def counts(paths: tuple[str, str] | None) -> list[int]:
     """Instructions a call, in the order of the rows.
 
-    :param stock: the paths of a stock SDK's URLs; ``None``: patched
+    :param paths: of a stock SDK's URLs; ``None``: patched
     """
     program = PROGRAM + "".join(
         COUNT.format(call=row.call, warm=WARM, counted=COUNTED) for row in ROWS
@@ -102,11 +99,8 @@ def counts(stock: tuple[str, str] | None) -> list[int]:
         with CodeInterpreter("http", certificates) as server:
             url = f"http://127.0.0.1:{server.port}"
             variables = {**os.environ, **server.environment(), "PYTHONHASHSEED": "0"}
-            if stock is not None:
-                api, sandbox = stock
-                variables.update(
-                    KRUISE_E2B_PATCH="0", E2B_API_URL=url + api, E2B_SANDBOX_URL=url + sandbox
-                )
+            if paths is not None:
+                variables.update(stock.variables(url, paths))
             tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=counts"]
             only = ["--collect-atstart=no", "--toggle-collect=functools_reduce"]
             subprocess.run(
@@ -129,27 +123,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plot", type=Path, help="draw them as SVG, too")
     arguments = parser.parse_args()
-    counted = list(zip(ROWS, counts(NATIVE), counts(PRIVATE), counts(None)))
+    counted = list(zip(ROWS, counts(stock.NATIVE), counts(stock.PRIVATE), counts(None)))
     print(f"| {'':22} | stock, k | private URLs | patched, k | of stock | goal         |        |")
     print(
         f"| {'-' * 22} | -------: | -----------: | ---------: | -------: | ------------ | ------ |"
     )
-    for row, stock, private, patched in counted:
-        verdict = "met" if patched <= row.limit(stock) else "MISSED"
+    for row, native, private, patched in counted:
+        verdict = "met" if patched <= row.limit(native) else "MISSED"
         print(
-            f"| {row.name:22} | {stock / 1000:8,.1f} | {private / 1000:12,.1f}"
-            f" | {patched / 1000:10,.1f} | {patched / stock:8.2f} | {row.goal:12} | {verdict:6} |"
+            f"| {row.name:22} | {native / 1000:8,.1f} | {private / 1000:12,.1f}"
+            f" | {patched / 1000:10,.1f} | {patched / native:8.2f} | {row.goal:12} | {verdict:6} |"
         )
     if arguments.plot:
         pairs = [
             bars.Pair(
                 row.name,
-                stock,
+                native,
                 patched,
-                row.limit(stock),
-                f"{patched / 1000:,.0f} k, {patched / stock:.2f} x",
+                row.limit(native),
+                f"{patched / 1000:,.0f} k, {patched / native:.2f} x",
             )
-            for row, stock, _, patched in counted
+            for row, native, _, patched in counted
         ]
         title = "What a call costs, in instructions"
         arguments.plot.write_text(

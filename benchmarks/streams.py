@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import bars
+import stock
 from support import loopback_tls
 from surfaces.limited import LimitedServer
 
@@ -62,16 +63,14 @@ def measure(scheme: str, streams: int, patched: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as elsewhere:
         certificates = loopback_tls.issue(Path(elsewhere))
         with LimitedServer(scheme, certificates) as server:
-            url = f"{scheme}://127.0.0.1:{server.port}"
-            stock = {
-                "KRUISE_E2B_PATCH": "0",
-                "E2B_API_URL": url,
-                "E2B_SANDBOX_URL": url,
-                "E2B_MAX_CONNECTIONS": str(2 * streams),
-            }
+            variables = {**os.environ, **server.environment()}
+            if not patched:
+                url = f"{scheme}://127.0.0.1:{server.port}"
+                variables.update(stock.variables(url, stock.NATIVE))
+                variables["E2B_MAX_CONNECTIONS"] = str(2 * streams)
             done = subprocess.run(
                 [sys.executable, "-c", PROGRAM, str(SANDBOXES), str(streams)],
-                env={**os.environ, **server.environment(), **({} if patched else stock)},
+                env=variables,
                 cwd=elsewhere,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -99,10 +98,10 @@ def main() -> None:
         cells = (f"{found[row]:{len(name)}}" for name, found in columns.items())
         print(f"| {row:20} | {' | '.join(cells)} |")
     if arguments.plot:
-        stock, patched = (columns[f"{kind} http, {streams}"] for kind in ("stock", "patched"))
+        native, patched = (columns[f"{kind} http, {streams}"] for kind in ("stock", "patched"))
         pairs = [
-            bars.Pair(row, stock[row], patched[row], None, f"{patched[row] / stock[row]:.2f} x")
-            for row in stock
+            bars.Pair(row, native[row], patched[row], None, f"{patched[row] / native[row]:.2f} x")
+            for row in native
         ]
         title = f"{streams:,} streams in one process, over http"
         legend = ("the SDK alone", "patched")

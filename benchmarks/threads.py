@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+import stock
 from support import loopback_tls
 from surfaces.limited import LimitedServer
 
@@ -53,22 +54,17 @@ print(json.dumps([threads * pairs / processor, threads * pairs / clock]))
 """
 
 
-# Where a stock SDK finds the server: at its root, as natively, or at private URLs.
-NATIVE, PRIVATE = ("", ""), ("/kruise/api", "/kruise/box1/49983")
-
-
-def rates(threads: int, stock: tuple[str, str] | None) -> list[float]:
+def rates(threads: int, paths: tuple[str, str] | None) -> list[float]:
     """Pairs in a second of processor time, and in one of the clock.
 
-    :param stock: the paths of a stock SDK's URLs; ``None``: patched
+    :param paths: of a stock SDK's URLs; ``None``: patched
     """
     with tempfile.TemporaryDirectory() as elsewhere:
         certificates = loopback_tls.issue(Path(elsewhere))
         with LimitedServer("http", certificates) as server:
             variables = {**os.environ, **server.environment()}
-            if stock is not None:
-                api, sandbox = (f"http://127.0.0.1:{server.port}{path}" for path in stock)
-                variables.update(KRUISE_E2B_PATCH="0", E2B_API_URL=api, E2B_SANDBOX_URL=sandbox)
+            if paths is not None:
+                variables.update(stock.variables(f"http://127.0.0.1:{server.port}", paths))
             done = subprocess.run(
                 [sys.executable, "-c", PROGRAM, str(threads), str(PAIRS_EACH)],
                 env=variables,
@@ -85,17 +81,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("threads", nargs="?", type=int, default=100)
     threads: int = parser.parse_args().threads
-    ways = (NATIVE, PRIVATE, None)
+    ways = (stock.NATIVE, stock.PRIVATE, None)
     rounds = [[rates(threads, way) for way in ways] for _ in range(ROUNDS)]
     first = f"{threads} threads, pairs in a second of"
     print(f"| {first} | stock | private URLs | patched | of stock | goal |        |")
     print(f"| {'-' * len(first)} | ----: | -----------: | ------: | -------: | ---- | ------ |")
     for number, name in enumerate(("processor time", "the clock")):
-        stock, private, patched = (max(each[way][number] for each in rounds) for way in range(3))
-        verdict = "met" if patched >= GOAL * stock else "MISSED"
+        native, private, patched = (max(each[way][number] for each in rounds) for way in range(3))
+        verdict = "met" if patched >= GOAL * native else "MISSED"
         print(
-            f"| {name:{len(first)}} | {stock:5.0f} | {private:12.0f} | {patched:7.0f}"
-            f" | {patched / stock:8.2f} | {GOAL}x | {verdict:6} |"
+            f"| {name:{len(first)}} | {native:5.0f} | {private:12.0f} | {patched:7.0f}"
+            f" | {patched / native:8.2f} | {GOAL}x | {verdict:6} |"
         )
 
 

@@ -84,16 +84,17 @@ class _Transport(ObjectProxy):  # type: ignore[type-arg]
         """The transport for a request, and the lease that is to be given back after it."""
         scheme, _, authority, target = url.split("/", 3)
         sandbox_port = protocol.sandbox_port(f"/{target}")
-        if sandbox_port is not None:
-            if self._self_http2 and scheme == "https:":
-                lease = self._self_leases.take(f"{authority}/{sandbox_port}")
-                return lease.transport, lease
-            if self._self_limited:
-                if self._self_unlimited is None:
-                    # Whoever takes it at the same time gets the same one.
-                    self._self_unlimited = self._self_leases.take("").transport
-                return self._self_unlimited, None
-        return self.__wrapped__, None
+        if sandbox_port is None:
+            return self.__wrapped__, None
+        if self._self_http2 and scheme == "https:":
+            lease = self._self_leases.take(f"{authority}/{sandbox_port}")
+            return lease.transport, lease
+        if not self._self_limited:
+            return self.__wrapped__, None
+        if self._self_unlimited is None:
+            # Whoever takes it at the same time gets the same one.
+            self._self_unlimited = self._self_leases.take("").transport
+        return self._self_unlimited, None
 
 
 class SyncTransport(_Transport):

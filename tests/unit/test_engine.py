@@ -17,6 +17,7 @@ from kruise_autopatch.patches.engine import (
     PatchPoint,
     PatchSet,
     Point,
+    Resolution,
     UnusablePoint,
     bind,
     resolve,
@@ -61,17 +62,21 @@ def louder(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     return str(wrapped(*args, **kwargs)).upper()
 
 
+def resolved(*points: Point) -> Resolution:
+    return resolve(points, lambda attribute: attribute)
+
+
 def applied(*points: Point) -> PatchSet:
-    resolution = resolve(points, lambda attribute: attribute)
+    resolution = resolved(*points)
     assert resolution.problems == []
     patches = PatchSet()
     assert patches.apply(resolution)
-    assert not patches.apply(resolve(points, lambda attribute: attribute))
+    assert not patches.apply(resolved(*points))
     return patches
 
 
 def problem(point: Point) -> str:
-    (found,) = resolve([point], lambda attribute: attribute).problems
+    (found,) = resolved(point).problems
     return str(found)
 
 
@@ -137,12 +142,8 @@ def test_what_cannot_be_patched_is_named(library: Any) -> None:
 
 def test_a_class_that_cannot_be_changed_leaves_all_as_it_was(library: Any) -> None:
     library.number = int
-    resolution = resolve(
-        [
-            PatchPoint(NAME, "number.bit_length", louder),
-            PatchPoint(NAME, "Greeter.greet", louder),
-        ],
-        lambda attribute: attribute,
+    resolution = resolved(
+        PatchPoint(NAME, "number.bit_length", louder), PatchPoint(NAME, "Greeter.greet", louder)
     )
     with pytest.raises(UnusablePoint, match=r"number\.bit_length cannot be patched"):
         PatchSet().apply(resolution)
@@ -201,7 +202,7 @@ def test_a_call_that_does_not_fit_is_refused_in_the_librarys_own_words(method: s
         assert str(refusal.value) == str(native.value)
 
 
-def test_a_signature_that_is_declared_wrongly_is_an_error() -> None:
+def test_the_code_counts_and_not_what_a_function_says_of_itself() -> None:
     def lying(**kwargs: Any) -> None: ...
 
     lying.__signature__ = inspect.signature(Greeter.greet)  # type: ignore[attr-defined]
