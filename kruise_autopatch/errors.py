@@ -1,6 +1,8 @@
 """The errors of this package: what was wrong and what was found, then what to do about it."""
 
-from typing import Any, Optional
+from __future__ import annotations
+
+from typing import Any
 
 
 class KruiseAutopatchError(Exception):
@@ -10,7 +12,7 @@ class KruiseAutopatchError(Exception):
     :ivar advice: what to do, one sentence or more; ``None`` if there is nothing to be done
     """
 
-    def __init__(self, problem: str, advice: Optional[str] = None, **details: Any) -> None:
+    def __init__(self, problem: str, advice: str | None = None, **details: Any) -> None:
         """
         :param advice: read as a clause after ``problem``, or, with a capital, as a sentence
         :param details: what a second base takes, such as the ``name`` of an ``ImportError``
@@ -62,7 +64,7 @@ class TrafficAccessTokenExpired(TrafficAccessTokenError):
     """The traffic access token has expired and could not be renewed: the request was not sent."""
 
 
-def _in_one(problem: str, advice: Optional[str]) -> str:
+def _in_one(problem: str, advice: str | None) -> str:
     if advice is None:
         return f"{problem}."
     return f"{problem}{'. ' if advice[:1].isupper() else '; '}{advice}"

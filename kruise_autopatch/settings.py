@@ -1,15 +1,19 @@
-"""Environment variables → one immutable :class:`Settings`; the docs are checked against it.
+"""Environment variables → one immutable :class:`Settings`; the docs are checked against it."""
 
-Annotations are evaluated here: ``NamedTuple`` would have to compile each one that is a string, at
-every import of the SDK.
-"""
+from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, Any
 
 import kruise_autopatch.protocol as protocol
 from kruise_autopatch import OFF
 from kruise_autopatch.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    # What the patches ask before they build a client, and for the class of a sandbox if it is one:
+    # the settings may have changed since the last one.
+    CurrentSettings = Callable[[type | None], "Settings"]
 
 # As OFF, which start-up needs, too.
 ON = ("1", "true", "yes", "on")
@@ -70,23 +74,76 @@ PRIVATE, NATIVE = "private", "native"
 FROM_SERVER = "server"
 
 
-class Settings(NamedTuple):
+class Record:
+    """A frozen record, compared by its fields, which are its ``__slots__``.
+
+    Each ``NamedTuple`` would cost an import of the SDK as much as two modules more, and
+    ``dataclasses`` as much as ten.
+    """
+
+    __slots__: tuple[str, ...] = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if hasattr(self, name):
+            raise AttributeError(f"{name} of a {type(self).__name__} does not change")
+        object.__setattr__(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({fields})"
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in self.__slots__])
+
+
+class Settings(Record):
     """What the user chose for this process."""
 
-    https: bool = True
-    # PRIVATE, or NATIVE.
-    protocol: str = PRIVATE
-    # A host; FROM_SERVER; or None for the client's own domain.
-    sandbox_domain: Optional[str] = None
-    # Beside E2B's own, those whose clients are none of OpenKruise's.
-    native_domains: tuple[str, ...] = ()
-    strict: bool = True
-    # Whether the SDK's own check of the API key's form stays in force.
-    validate_key: bool = False
-    # Whether traffic tokens are sent with every request, and renewed.
-    traffic_token: bool = True
-    # "info" or "debug"; None is silent.
-    log: Optional[str] = None
+    __slots__ = (
+        "https",
+        "log",
+        "native_domains",
+        "protocol",
+        "sandbox_domain",
+        "strict",
+        "traffic_token",
+        "validate_key",
+    )
+
+    def __init__(
+        self,
+        *,
+        https: bool = True,
+        protocol: str = PRIVATE,
+        sandbox_domain: str | None = None,
+        native_domains: tuple[str, ...] = (),
+        strict: bool = True,
+        validate_key: bool = False,
+        traffic_token: bool = True,
+        log: str | None = None,
+    ) -> None:
+        """
+        :param protocol: ``PRIVATE``, or ``NATIVE``
+        :param sandbox_domain: a host; ``FROM_SERVER``; or ``None`` for the client's own domain
+        :param native_domains: beside E2B's own, those whose clients are none of OpenKruise's
+        :param validate_key: whether the SDK's own check of the API key's form stays in force
+        :param traffic_token: whether traffic tokens are sent with every request, and renewed
+        :param log: ``"info"`` or ``"debug"``; ``None`` is silent
+        """
+        self.https = https
+        self.protocol = protocol
+        self.sandbox_domain = sandbox_domain
+        self.native_domains = native_domains
+        self.strict = strict
+        self.validate_key = validate_key
+        self.traffic_token = traffic_token
+        self.log = log
 
     @property
     def scheme(self) -> str:
@@ -97,24 +154,23 @@ class Settings(NamedTuple):
         return protocol.is_public(authority) or protocol.is_among(authority, self.native_domains)
 
 
-# What the patches ask before they build a client, and for the class of a sandbox if it is one: the
-# settings may have changed since the last one.
-CurrentSettings = Callable[[Optional[type]], Settings]
-
-
 def is_enabled(environment: Mapping[str, str]) -> bool:
     """Whether ``KRUISE_E2B_PATCH`` is on. Raises :class:`ConfigurationError`."""
     return _switch(environment, PATCH, default=False)
 
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read every setting. Raises :class:`ConfigurationError` on the first bad value."""
+def from_environment(environment: Mapping[str, str], *, validate_key: bool = False) -> Settings:
+    """Read every setting. Raises :class:`ConfigurationError` on the first bad value.
+
+    :param validate_key: the one that no variable says
+    """
     settings = Settings(
         https=_switch(environment, HTTPS, default=True),
         protocol=_protocol(environment.get(PROTOCOL.name, ""), PROTOCOL.name),
         sandbox_domain=_sandbox_domain(environment),
         native_domains=_native_domains(environment),
         strict=_switch(environment, STRICT, default=True),
+        validate_key=validate_key,
         traffic_token=_switch(environment, TRAFFIC_TOKEN, default=True),
         log=_log_level(environment),
     )
@@ -128,17 +184,16 @@ def for_call(
     *,
     https: bool,
     validate_key: bool,
-    protocol: Optional[str] = None,
+    protocol: str | None = None,
 ) -> Settings:
     """The settings of a call of ``patch_e2b``: its arguments, and the variables it has none for.
 
     :param protocol: ``None`` leaves it to the variable
     """
-    others = {**environment, HTTPS.name: "1" if https else "0"}
-    if protocol is None:
-        return from_environment(others)._replace(validate_key=validate_key)
-    chosen = _protocol(protocol, "protocol")
-    return from_environment({**others, PROTOCOL.name: chosen})._replace(validate_key=validate_key)
+    said = {**environment, HTTPS.name: "1" if https else "0"}
+    if protocol is not None:
+        said[PROTOCOL.name] = _protocol(protocol, "protocol")
+    return from_environment(said, validate_key=validate_key)
 
 
 def _check_native(settings: Settings) -> None:
@@ -198,7 +253,7 @@ def _protocol(text: str, source: str) -> str:
     )
 
 
-def _sandbox_domain(environment: Mapping[str, str]) -> Optional[str]:
+def _sandbox_domain(environment: Mapping[str, str]) -> str | None:
     text = environment.get(SANDBOX_DOMAIN.name, "")
     if not text or text.lower() == FROM_SERVER:
         return text.lower() or None
@@ -217,7 +272,7 @@ def _native_domains(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(checked_domain(text, NATIVE_DOMAINS.name) for text in listed if text)
 
 
-def _log_level(environment: Mapping[str, str]) -> Optional[str]:
+def _log_level(environment: Mapping[str, str]) -> str | None:
     text = environment.get(LOG.name, "")
     level = text.strip().lower()
     if level in ("info", "debug"):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kruise_autopatch.versions as versions
 from kruise_autopatch.errors import IncompatibleSDKError, UnpatchedClientError
-from kruise_autopatch.patches.route import AnyRoute, NativeRoute, Route
+from kruise_autopatch.patches.route import NativeRoute, Route
 from kruise_autopatch.protocol import PREFIX, parse_api_url, without_secrets
+
+if TYPE_CHECKING:
+    from kruise_autopatch.patches.route import AnyRoute
 
 _ATTRIBUTE = "_kruise_route"
 KEEPER = "_kruise_traffic"

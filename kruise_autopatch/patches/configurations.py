@@ -7,17 +7,22 @@ its own domain. Everything else only looks at that route.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kruise_autopatch.log as log
 import kruise_autopatch.patches.carried as carried
 from kruise_autopatch.errors import ConfigurationError, IncompatibleSDKError
-from kruise_autopatch.patches.engine import PatchPoint, Wrapper, bind
-from kruise_autopatch.patches.route import AnyRoute, Explicit, Route, choose, reason
+from kruise_autopatch.patches.engine import PatchPoint, bind
+from kruise_autopatch.patches.route import Explicit, Route, choose, reason
 from kruise_autopatch.protocol import without_secrets
-from kruise_autopatch.settings import CurrentSettings, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kruise_autopatch.patches.engine import Wrapper
+    from kruise_autopatch.patches.route import AnyRoute
+    from kruise_autopatch.settings import CurrentSettings, Settings
 
 _MADE_HERE = frozenset(("get_host", "get_sandbox_url", "get_sandbox_direct_url"))
 

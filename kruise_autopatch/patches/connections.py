@@ -13,10 +13,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kruise_autopatch.patches.engine import PatchPoint, Wrapper
+from kruise_autopatch.patches.engine import PatchPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kruise_autopatch.patches.engine import Wrapper
 
 # The SDK's own variable, which it reads when it is imported.
 _LIMIT_VARIABLE = "E2B_MAX_CONNECTIONS"

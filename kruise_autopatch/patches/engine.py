@@ -7,11 +7,10 @@ would cost as much as loading four modules.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 from types import FunctionType, MethodType, ModuleType
-from typing import Any, Literal, Union
+from typing import TYPE_CHECKING, Any
 
 from kruise_autopatch.errors import CannotPatchError
 
@@ -24,16 +23,23 @@ except Exception as error:
         "run pip install --force-reinstall kruise-autopatch wrapt, or switch it off.",
     ) from error
 
-# wrapt's calling convention: (wrapped, instance, args, kwargs) -> result.
-Wrapper = Callable[[Any, Any, "tuple[Any, ...]", "dict[str, Any]"], Any]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from typing import Literal, Union
 
-# What of a patch point an SDK release may lack without being incompatible: nothing; the module,
-# because this release has no such feature; the attribute of a module that is there; or any of both.
-MayLack = Literal["nothing", "module", "attribute", "either"]
+    # wrapt's calling convention: (wrapped, instance, args, kwargs) -> result.
+    Wrapper = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 
-# What became of each patch point, by its name: applied, absent (not in this SDK release), or
-# unusable and why.
-States = Mapping[str, str]
+    # What of a patch point an SDK release may lack without being incompatible: nothing; the module,
+    # because this release has no such feature; the attribute of a module that is there; or any of
+    # both.
+    MayLack = Literal["nothing", "module", "attribute", "either"]
+
+    # What became of each patch point, by its name: applied, absent (not in this SDK release), or
+    # unusable and why.
+    States = Mapping[str, str]
+
+    Point = Union["PatchPoint", "Addition"]
 
 
 class PatchPoint:
@@ -117,9 +123,6 @@ class Addition:
     def replacement(self, patch: Patch) -> Any:
         """What takes the place of the native attribute, if there is one."""
         return self.value
-
-
-Point = Union[PatchPoint, Addition]
 
 
 class UnusablePoint(Exception):

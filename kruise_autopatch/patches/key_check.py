@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import kruise_autopatch.patches.carried as carried
 from kruise_autopatch.errors import IncompatibleSDKError
 from kruise_autopatch.patches.engine import PatchPoint, bind
 from kruise_autopatch.protocol import without_secrets
-from kruise_autopatch.settings import CurrentSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kruise_autopatch.settings import CurrentSettings
 
 _any_key = ContextVar("kruise_autopatch_any_key", default=False)
 

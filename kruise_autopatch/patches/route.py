@@ -1,10 +1,11 @@
 """Decide, when the SDK builds a client configuration, where its URLs lead.
 
-Pure: what the user set explicitly comes in, a :class:`Route` or an error comes out. Annotations
-are evaluated here, as in ``settings``.
+Pure: what the user set explicitly comes in, a :class:`Route` or an error comes out.
 """
 
-from typing import NamedTuple, Optional, Union
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Union
 
 import kruise_autopatch.protocol as protocol
 from kruise_autopatch.errors import ConfigurationError, SandboxAddressError
@@ -13,9 +14,15 @@ from kruise_autopatch.settings import (
     NATIVE,
     NATIVE_DOMAINS,
     SANDBOX_DOMAIN,
-    Settings,
+    Record,
     checked_domain,
 )
+
+if TYPE_CHECKING:
+    from kruise_autopatch.settings import Settings
+
+    # None: a client that is none of OpenKruise's.
+    AnyRoute = Union["Route", "NativeRoute", None]
 
 # The problem, and the advice.
 NO_DOMAIN = (
@@ -46,13 +53,13 @@ class Explicit:
 
     def __init__(
         self,
-        domain: Optional[str] = None,
+        domain: str | None = None,
         domain_source: str = "E2B_DOMAIN",
-        api_url: Optional[str] = None,
-        sandbox_url: Optional[str] = None,
+        api_url: str | None = None,
+        sandbox_url: str | None = None,
         debug: bool = False,
         api_url_source: str = "E2B_API_URL",
-        otherwise: Optional[str] = None,
+        otherwise: str | None = None,
     ) -> None:
         """
         :param domain_source: how the user gave the domain, for error messages
@@ -67,7 +74,7 @@ class Explicit:
         self.api_url_source = api_url_source
         self.otherwise = otherwise
 
-    def about_the_api(self, settings: Settings) -> "Explicit":
+    def about_the_api(self, settings: Settings) -> Explicit:
         """The same without a ``domain=`` that names the host for sandbox traffic.
 
         That is what ``sandbox.sandbox_domain`` says, and programs keep it to come back to a
@@ -105,20 +112,27 @@ class Explicit:
             return False
 
 
-class Route(NamedTuple):
+class Route(Record):
     """The way to one private back end; kept on the SDK's configuration object."""
 
-    scheme: str
-    # None if every URL was given explicitly, and so no domain was needed.
-    authority: Optional[str]
-    # As in Settings.
-    sandbox_domain: Optional[str] = None
+    __slots__ = ("authority", "sandbox_domain", "scheme")
+
+    def __init__(
+        self, scheme: str, authority: str | None, sandbox_domain: str | None = None
+    ) -> None:
+        """
+        :param authority: ``None`` if every URL was given explicitly, and so no domain was needed
+        :param sandbox_domain: as in ``Settings``
+        """
+        self.scheme = scheme
+        self.authority = authority
+        self.sandbox_domain = sandbox_domain
 
     @property
-    def api_url(self) -> Optional[str]:
+    def api_url(self) -> str | None:
         return protocol.api_url(self.scheme, self.authority) if self.authority else None
 
-    def sandbox_authority(self, server_domain: Optional[str]) -> str:
+    def sandbox_authority(self, server_domain: str | None) -> str:
         """The host for sandbox traffic, given the ``domain`` of the server's reply.
 
         Raises :class:`ConfigurationError` if there is none, or the server names no usable one.
@@ -131,7 +145,7 @@ class Route(NamedTuple):
             raise ConfigurationError(*NO_DOMAIN)
         return self.authority
 
-    def sandbox_host(self, sandbox_id: str, server_domain: Optional[str], port: int) -> str:
+    def sandbox_host(self, sandbox_id: str, server_domain: str | None, port: int) -> str:
         """See :func:`protocol.sandbox_host`. Raises :class:`SandboxAddressError`."""
         authority = self.sandbox_authority(server_domain)
         try:
@@ -139,23 +153,25 @@ class Route(NamedTuple):
         except protocol.InvalidSandbox as reason:
             raise SandboxAddressError(reason.problem, f"{reason.advice}.") from None
 
-    def sandbox_url(self, sandbox_id: str, server_domain: Optional[str], port: int) -> str:
+    def sandbox_url(self, sandbox_id: str, server_domain: str | None, port: int) -> str:
         """See :func:`protocol.sandbox_url`."""
         return f"{self.scheme}://{self.sandbox_host(sandbox_id, server_domain, port)}"
 
 
-class NativeRoute(NamedTuple):
+class NativeRoute(Record):
     """The way to an OpenKruise back end by the SDK's own URLs, to the letter.
 
     Only what is sent there differs: routes that the server has, keys and tokens that it takes.
     """
 
-    # Whether the API is OpenKruise's, and not somebody else's that was given explicitly.
-    asks: bool = True
+    __slots__ = ("asks",)
 
-
-# None: a client that is none of OpenKruise's.
-AnyRoute = Optional[Union[Route, NativeRoute]]
+    def __init__(self, *, asks: bool = True) -> None:
+        """
+        :param asks: whether the API is OpenKruise's, and not somebody else's that was given
+            explicitly
+        """
+        self.asks = asks
 
 
 def choose(settings: Settings, explicit: Explicit) -> AnyRoute:

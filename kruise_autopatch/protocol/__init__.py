@@ -5,12 +5,11 @@ routes are sandbox-manager's (``pkg/servers/e2b/adapters`` of openkruise/agents)
 
 * control plane: ``<scheme>://<authority>/kruise/api/…``
 * data plane:    ``<scheme>://<authority>/kruise/<sandbox id>/<port>/…``
-
-Annotations are evaluated here, as in ``settings``.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
-from typing import Optional
 from urllib.parse import urlsplit, urlunsplit
 
 from kruise_autopatch.protocol.authorities import InvalidDomain as InvalidDomain
@@ -47,7 +46,7 @@ def api_url(scheme: str, authority: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def parse_api_url(url: str) -> Optional[tuple[str, str]]:
+def parse_api_url(url: str) -> tuple[str, str] | None:
     """The inverse of :func:`api_url`: scheme and authority; ``None`` for any other URL.
 
     The authority is as it was written, and not checked.
@@ -108,7 +107,7 @@ def sandbox_url(scheme: str, authority: str, sandbox_id: str, port: int) -> str:
     return f"{scheme}://{sandbox_host(authority, sandbox_id, port)}"
 
 
-def sandbox_port(target: str) -> Optional[str]:
+def sandbox_port(target: str) -> str | None:
     """The sandbox id and port, as ``ID/PORT``, that a request target leads to; ``None``: to none.
 
     What natively is the ``PORT-ID`` of a host.

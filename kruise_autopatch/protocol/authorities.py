@@ -1,14 +1,18 @@
 """Authorities: a host with an optional port (RFC 3986, section 3.2), as people write them.
 
-Pure. Annotations are evaluated here, as in ``settings``. What every client and every URL of it asks
-again is remembered: a program has few authorities.
+Pure. What every client and every URL of it asks again is remembered: a program has few
+authorities.
 """
 
+from __future__ import annotations
+
 import ipaddress
-from collections.abc import Iterable
 from functools import lru_cache
-from typing import Optional
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # e2b/sandbox_domains.py of e2b 2.63.0. Their subdomains are E2B's too.
 PUBLIC_DOMAINS = (
@@ -87,7 +91,7 @@ def _such_as(correction: str) -> str:
         return ", such as 'sandbox.example.com' or 'sandbox.example.com:8443'"
 
 
-def split_port(text: str) -> tuple[str, Optional[str]]:
+def split_port(text: str) -> tuple[str, str | None]:
     if text.startswith("["):
         address, bracket, rest = text[1:].partition("]")
         if not bracket or not _is_ipv6(address) or (rest and not rest.startswith(":")):

@@ -14,7 +14,7 @@ from typing import Any
 from support import loopback
 
 # Seconds. Far above what any of these programs needs, so that only a hang meets it.
-PATIENCE = 180
+PATIENCE = 600
 
 # One authority, which signs nothing. Reading those that everybody trusts takes 40 ms of processor
 # time, for each transport of the SDK.

@@ -8,7 +8,7 @@ import pickle
 import sys
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,12 +16,14 @@ from kruise_autopatch.patches.engine import (
     Addition,
     PatchPoint,
     PatchSet,
-    Point,
     Resolution,
     UnusablePoint,
     bind,
     resolve,
 )
+
+if TYPE_CHECKING:
+    from kruise_autopatch.patches.engine import Point
 
 NAME = "kruise_autopatch_test_library"
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from kruise_autopatch import ConfigurationError
 from kruise_autopatch.patches import route as routing
-from kruise_autopatch.patches.route import AnyRoute, Explicit, NativeRoute, Route
+from kruise_autopatch.patches.route import Explicit, NativeRoute, Route
 from kruise_autopatch.settings import Settings
+
+if TYPE_CHECKING:
+    from kruise_autopatch.patches.route import AnyRoute
 
 HTTP = Settings(https=False)
 NATIVE = Settings(protocol="native", native_domains=("left.test",))
@@ -16,6 +21,7 @@ TWO_HOSTS = Settings(sandbox_domain="gateway.test", native_domains=("left.test",
 
 def test_a_domain_is_enough() -> None:
     route = routing.choose(HTTP, Explicit(domain="example.com"))
+    assert isinstance(route, Route)
     assert route == Route("http", "example.com")
     assert route.api_url == "http://example.com/kruise/api"
     assert route.sandbox_url("s1", "localhost", 80) == "http://example.com/kruise/s1/80"

@@ -14,17 +14,18 @@ A token is added when a request is made. It is in no client's headers, so that n
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kruise_autopatch.errors import TrafficAccessTokenError
 from kruise_autopatch.patches import carried
-from kruise_autopatch.patches.engine import Addition, PatchPoint, Point, Wrapper
-from kruise_autopatch.protocol import headers
-from kruise_autopatch.settings import CurrentSettings
+from kruise_autopatch.patches.engine import Addition, PatchPoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from kruise_autopatch.patches.engine import Point, Wrapper
+    from kruise_autopatch.settings import CurrentSettings
     from kruise_autopatch.tokens.shells import AsyncKeeper, Keeper, SyncKeeper
 
 _SYNC = "e2b.sandbox_sync"
@@ -104,6 +105,9 @@ class _Required(str):
 def _parse_reply(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
     # The SDK hands the token of a reply on to the Sandbox object, but not the metadata.
     reply = wrapped(*args, **kwargs)
+    # Loaded with the first reply.
+    from kruise_autopatch.protocol import headers
+
     protected = headers.is_protected(reply.additional_properties.get("metadata"))
     if protected and not reply.traffic_access_token:
         reply.traffic_access_token = _Required()

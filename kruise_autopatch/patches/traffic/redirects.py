@@ -13,16 +13,19 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
-from collections.abc import Iterable
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from kruise_autopatch import protocol
-from kruise_autopatch.settings import CurrentSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kruise_autopatch.settings import CurrentSettings
 
 _pyqwest: Any = import_module("pyqwest")
 _get_sync_timeout: Any = import_module("pyqwest._pyqwest").get_sync_timeout
