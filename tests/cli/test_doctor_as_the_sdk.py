@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cli.answering import Answering, Reply
-from cli.doctoring import examine
+from cli.doctoring import examine_here
 from kruise_autopatch.cli.doctor.proxies import proxy_for
-from support import fresh
+from support import forked, fresh
 
 E2B = tuple(map(int, version("e2b").split(".")[:2]))
 ON = {"KRUISE_E2B_PATCH": "1", "E2B_API_KEY": "a-key-that-is-secret"}
@@ -171,9 +171,9 @@ def test_a_certificate_is_trusted_if_the_sdk_trusts_it(
     tls.load_cert_chain(chain, key)
     with Answering(lambda path: Reply(200, "[]"), tls) as server:
         variables = {**ON, "E2B_DOMAIN": server.domain, "SSL_CERT_FILE": str(bundle)}
-        outcome = json.loads(fresh.output(LISTS, variables))
+        outcome = json.loads(forked.patched.output(LISTS, variables))
         sent = len(server.requests)
-        report = examine(variables)
+        report = examine_here(variables)
     is_trusted = report.state("tls") != "problem"
     assert is_trusted == (outcome == "trusted"), f"{outcome}, but {report.line('tls')}"
     assert ("api" in report.findings) == is_trusted
@@ -187,7 +187,7 @@ def test_a_bundle_in_which_no_certificate_is(tmp_path: Path) -> None:
     # It is read before anything is said to the server.
     with Answering(lambda path: Reply(200, "[]")) as server:
         variables = {**ON, "E2B_DOMAIN": server.domain, "SSL_CERT_FILE": str(bundle)}
-        report = examine(variables)
+        report = examine_here(variables)
     assert report.findings["tls"]["code"] == "bundle-unusable"
     assert report.status == 1
 

@@ -12,7 +12,7 @@ import pytest
 
 from cli import doctoring
 from cli.answering import Answering, Reply
-from cli.doctoring import examine
+from cli.doctoring import examine, examine_here
 from kruise_autopatch_local import LocalManager
 from support import fresh
 
@@ -49,7 +49,7 @@ def test_with_a_variable_that_stops_the_program_nothing_is_sent(wrong: dict[str,
         # ask the host itself.
         variables = {**ON, "E2B_DOMAIN": server.domain, **wrong}
         proxy = f"http://{server.domain}"
-        report = examine({**variables, "HTTP_PROXY": proxy, "HTTPS_PROXY": proxy})
+        report = examine_here({**variables, "HTTP_PROXY": proxy, "HTTPS_PROXY": proxy})
     assert server.requests == []
     assert "api" not in report.findings or report.findings["api"]["code"] == "no-client"
     assert report.status == 1
@@ -66,7 +66,7 @@ def test_with_an_sdk_that_cannot_be_patched_nothing_is_sent(broken_sdk: Mapping[
 
 def test_while_it_is_off_the_key_is_not_sent() -> None:
     with Answering(lambda path: Reply(401, INVALID_KEY)) as server:
-        report = examine({**ON, "KRUISE_E2B_PATCH": "0", "E2B_DOMAIN": server.domain})
+        report = examine_here({**ON, "KRUISE_E2B_PATCH": "0", "E2B_DOMAIN": server.domain})
     assert report.findings["api"]["code"] == "api-wants-key-when-on"
     assert keys_sent(server) == []
     assert len(server.requests) > 0
@@ -77,7 +77,7 @@ def test_the_native_route_is_tried_without_the_key() -> None:
         return Reply(404) if path.startswith("/kruise") else Reply(401, INVALID_KEY)
 
     with Answering(reply) as server:
-        report = examine({**ON, "E2B_DOMAIN": server.domain})
+        report = examine_here({**ON, "E2B_DOMAIN": server.domain})
     assert report.findings["api"]["code"] == "api-native-only"
     assert keys_sent(server) == ["/kruise/api/v2/sandboxes?limit=1"]
 
@@ -89,7 +89,7 @@ def test_the_native_route_is_tried_without_the_key() -> None:
 def test_a_page_that_says_unavailable_is_no_other_application(status: int) -> None:
     page = f"<html><title>{status} Service Temporarily Unavailable</title></html>"
     with Answering(lambda path: Reply(status, page, HTML)) as server:
-        report = examine({**ON, "E2B_DOMAIN": server.domain})
+        report = examine_here({**ON, "E2B_DOMAIN": server.domain})
     assert report.findings["api"]["code"] == "api-unavailable"
     assert "look at its Pods" in report.line("api")
 
@@ -102,7 +102,7 @@ def test_an_api_url_of_another_form_is_what_leads_nowhere() -> None:
 
     with Answering(reply) as server:
         url = f"http://{server.domain}/api"
-        report = examine({**ON, "E2B_DOMAIN": server.domain, "E2B_API_URL": url})
+        report = examine_here({**ON, "E2B_DOMAIN": server.domain, "E2B_API_URL": url})
     assert report.findings["api"]["code"] == "api-url-leads-nowhere"
     assert f"E2B_API_URL=http://{server.domain}/kruise/api" in report.line("api")
     assert "upgrade" not in report.line("api")
@@ -123,7 +123,7 @@ def nobody() -> Iterator[str]:
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 def test_a_dead_proxy_is_to_blame_not_the_domain(name: str) -> None:
     with nobody() as dead:
-        report = examine({**ON, "E2B_DOMAIN": "kruise.test", name: f"http://{dead}"})
+        report = examine_here({**ON, "E2B_DOMAIN": "kruise.test", name: f"http://{dead}"})
     assert report.findings["tcp"]["code"] == "proxy-unreachable"
     assert f"the proxy {dead} refuses connections" in report.line("tcp")
     assert f"correct {name}, or add kruise.test to NO_PROXY" in report.line("tcp")
@@ -133,14 +133,16 @@ def test_a_dead_proxy_is_to_blame_not_the_domain(name: str) -> None:
 @uses_proxies
 def test_a_proxy_with_a_name_that_does_not_exist() -> None:
     name = f"{'x' * 70}.test"
-    report = examine({**ON, "E2B_DOMAIN": "kruise.test", "HTTP_PROXY": f"http://{name}:3128"})
+    report = examine_here({**ON, "E2B_DOMAIN": "kruise.test", "HTTP_PROXY": f"http://{name}:3128"})
     assert report.findings["dns"]["code"] == "proxy-name-unknown"
     assert "correct HTTP_PROXY" in report.line("dns")
 
 
 @uses_proxies
 def test_a_proxy_that_is_no_http_proxy_is_not_spoken_to() -> None:
-    report = examine({**ON, "E2B_DOMAIN": "kruise.test", "ALL_PROXY": "socks5://127.0.0.1:1080"})
+    report = examine_here(
+        {**ON, "E2B_DOMAIN": "kruise.test", "ALL_PROXY": "socks5://127.0.0.1:1080"}
+    )
     assert report.findings["proxy"]["code"] == "proxy-not-examined"
     assert {"dns", "tcp", "api"}.isdisjoint(report.findings)
 
@@ -184,14 +186,14 @@ def test_only_the_environment_that_it_is_given_counts() -> None:
     ],
 )
 def test_what_was_written_is_named(variables: dict[str, str], check: str, text: str) -> None:
-    report = examine({**ON, **variables})
+    report = examine_here({**ON, **variables})
     assert text in report.line(check)
     assert report.status == 1
 
 
 @pytest.mark.parametrize("value", ["1", "yes", "on"])
 def test_a_word_that_the_sdk_does_not_take_for_debug_mode_is_none(value: str) -> None:
-    report = examine({**ON, "E2B_DOMAIN": "kruise.test", "E2B_DEBUG": value}, "--offline")
+    report = examine_here({**ON, "E2B_DOMAIN": "kruise.test", "E2B_DEBUG": value}, "--offline")
     assert "variable:E2B_DEBUG" not in report.findings
     assert "http://kruise.test/kruise/api" in report.line("url:api")
 
@@ -249,8 +251,8 @@ def test_without_strict_mode_what_works_is_shown(broken_sdk: Mapping[str, str]) 
 def test_a_host_without_a_port_where_openkruise_listens_on_its_own() -> None:
     # Addresses of loopback that no other test uses: the port is one and the same.
     with Answering(lambda path: Reply(200, "[]"), at=("127.77.0.1", 7788)) as server:
-        http = examine({**ON, "E2B_DOMAIN": "127.77.0.1"})
-        https = examine({**ON, "KRUISE_E2B_HTTPS": "1", "E2B_DOMAIN": "127.77.0.1"})
+        http = examine_here({**ON, "E2B_DOMAIN": "127.77.0.1"})
+        https = examine_here({**ON, "KRUISE_E2B_HTTPS": "1", "E2B_DOMAIN": "127.77.0.1"})
     assert http.findings["tcp"]["code"] == "port-missing"
     assert "127.77.0.1:7788 accepts connections, where OpenKruise listens" in http.line("tcp")
     assert http.findings["tcp"]["next"] == "write E2B_DOMAIN=127.77.0.1:7788."
@@ -261,7 +263,7 @@ def test_a_host_without_a_port_where_openkruise_listens_on_its_own() -> None:
 
 
 def test_a_host_without_a_port_where_nothing_listens() -> None:
-    report = examine({**ON, "E2B_DOMAIN": "127.77.0.2"})
+    report = examine_here({**ON, "E2B_DOMAIN": "127.77.0.2"})
     assert report.findings["tcp"]["code"] == "port-perhaps-missing"
     assert "OpenKruise listens on 7788: write E2B_DOMAIN=127.77.0.2:7788" in report.line("tcp")
 
@@ -313,14 +315,14 @@ def test_whether_the_gateway_demands_a_token(health: int, code: str) -> None:
 
 def test_a_paused_sandbox_is_not_woken() -> None:
     with gateway(401, state="paused") as server:
-        report = examine({**ON, "E2B_DOMAIN": server.domain})
+        report = examine_here({**ON, "E2B_DOMAIN": server.domain})
     assert report.findings["sandboxes"]["code"] == "sandboxes-by-gateway"
     assert not any("ns--name" in path for path, _ in server.requests)
 
 
 def test_the_manager_is_told_from_the_gateway() -> None:
     with LocalManager() as manager:
-        report = examine(manager.environment())
+        report = examine_here(manager.environment())
     assert report.findings["sandboxes"]["code"] == "sandboxes-by-manager"
     assert report.status == 0
 
@@ -330,6 +332,6 @@ def test_an_ingress_that_passes_the_api_only() -> None:
         return Reply(200, "[]") if path.startswith("/kruise/api/") else Reply(404, "nginx")
 
     with Answering(reply) as server:
-        report = examine({**ON, "E2B_DOMAIN": server.domain})
+        report = examine_here({**ON, "E2B_DOMAIN": server.domain})
     assert report.findings["sandboxes"]["code"] == "sandboxes-by-unknown"
     assert "pass /kruise on, with all that is below it" in report.line("sandboxes")

@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from cli.answering import Answering, Proxy, Reply, raw
-from cli.doctoring import DOCTOR, examine
+from cli.doctoring import DOCTOR, examine_here
 from kruise_autopatch_local import LocalManager
 from support import fresh, loopback_tls, native
 
@@ -34,7 +34,7 @@ def manager() -> Iterator[LocalManager]:
 
 
 def test_all_is_well(manager: LocalManager) -> None:
-    report = examine(manager.environment())
+    report = examine_here(manager.environment())
     assert report.status == 0, report.text
     assert [report.state(check) for check in ("dns", "tcp", "api")] == ["ok"] * 3
     assert "200, the server accepts the key; no sandbox is listed" in report.line("api")
@@ -42,7 +42,7 @@ def test_all_is_well(manager: LocalManager) -> None:
 
 
 def test_a_wrong_key(manager: LocalManager) -> None:
-    report = examine({**manager.environment(), "E2B_API_KEY": KEY})
+    report = examine_here({**manager.environment(), "E2B_API_KEY": KEY})
     assert report.state("api") == "problem"
     assert '401, "Invalid API Key": the server does not know the key' in report.line("api")
     assert "compare E2B_API_KEY" in report.line("api")
@@ -51,7 +51,7 @@ def test_a_wrong_key(manager: LocalManager) -> None:
 def test_no_key(manager: LocalManager) -> None:
     variables = manager.environment()
     del variables["E2B_API_KEY"]
-    report = examine(variables)
+    report = examine_here(variables)
     assert report.state("api") == "note"
     assert "the server wants a key, and none is set" in report.line("api")
     assert report.status == 1
@@ -62,7 +62,7 @@ def test_nothing_is_sent_to_who_is_left_native(manager: LocalManager, protocol: 
     before = len(manager.requests())
     https = {"KRUISE_E2B_HTTPS": "1", "KRUISE_E2B_PROTOCOL": protocol}
     listed = {"KRUISE_E2B_NATIVE_DOMAINS": f"other.test,{manager.domain}"}
-    report = examine({**manager.environment(), **https, **listed})
+    report = examine_here({**manager.environment(), **https, **listed})
     assert (report.state("network"), report.findings["network"]["code"]) == (
         "note",
         "network-left-native",
@@ -76,7 +76,7 @@ def test_nothing_is_sent_to_who_is_left_native(manager: LocalManager, protocol: 
 
 def test_offline_sends_nothing(manager: LocalManager) -> None:
     before = len(manager.requests())
-    report = examine(manager.environment(), "--offline")
+    report = examine_here(manager.environment(), "--offline")
     assert {"dns", "tcp", "api"}.isdisjoint(report.findings)
     assert len(manager.requests()) == before
 
@@ -85,7 +85,7 @@ def test_an_address_where_nothing_listens() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         domain = f"127.0.0.1:{reserved.getsockname()[1]}"
-        report = examine({**HTTP, "E2B_DOMAIN": domain})
+        report = examine_here({**HTTP, "E2B_DOMAIN": domain})
     assert report.state("tcp") == "problem"
     assert f"{domain} refuses connections" in report.line("tcp")
     assert "api" not in report.findings
@@ -93,7 +93,7 @@ def test_an_address_where_nothing_listens() -> None:
 
 def test_a_name_that_does_not_exist() -> None:
     # Too long for any DNS, so nobody is asked.
-    report = examine({**HTTP, "E2B_DOMAIN": f"{'x' * 70}.test"})
+    report = examine_here({**HTTP, "E2B_DOMAIN": f"{'x' * 70}.test"})
     assert report.state("dns") == "problem"
     assert "is not known here" in report.line("dns")
     assert "SERVICE.NAMESPACE.svc.cluster.local" in report.line("dns")
@@ -103,7 +103,7 @@ def test_a_name_that_does_not_exist() -> None:
 @pytest.mark.parametrize("base", [HTTP, HTTPS], ids=["http", "https"])
 def test_a_server_that_never_answers(base: dict[str, str]) -> None:
     with raw(None) as domain:
-        report = examine({**base, "E2B_DOMAIN": domain}, "--timeout=0.5")
+        report = examine_here({**base, "E2B_DOMAIN": domain}, "--timeout=0.5")
     assert report.status == 1
     last = list(report.findings)[-1]
     assert "within 0.5 s" in report.line(last) or "timed out" in report.line(last)
@@ -112,7 +112,7 @@ def test_a_server_that_never_answers(base: dict[str, str]) -> None:
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 200 OK\r\n"])
 def test_a_server_that_speaks_something_else(answer: bytes) -> None:
     with raw(answer) as domain:
-        report = examine({**HTTP, "E2B_DOMAIN": domain}, "--timeout=5")
+        report = examine_here({**HTTP, "E2B_DOMAIN": domain}, "--timeout=5")
     assert report.state("api") == "problem"
 
 
@@ -143,7 +143,7 @@ ANSWERS = [
 @pytest.mark.parametrize(("reply", "text"), ANSWERS, ids=[f"{r.status} {t}" for r, t in ANSWERS])
 def test_what_an_answer_means(reply: Reply, text: str) -> None:
     with Answering(lambda path: reply) as server:
-        report = examine({**HTTP, "E2B_DOMAIN": server.domain})
+        report = examine_here({**HTTP, "E2B_DOMAIN": server.domain})
     assert report.state("api") == "problem"
     assert text in report.line("api")
     assert report.findings["api"]["next"]
@@ -157,7 +157,7 @@ def test_a_server_that_has_the_native_routes_only(native: Reply) -> None:
         return Reply(404, "404 page not found\n") if path.startswith("/kruise") else native
 
     with Answering(reply) as server:
-        report = examine({**HTTP, "E2B_DOMAIN": server.domain})
+        report = examine_here({**HTTP, "E2B_DOMAIN": server.domain})
     assert report.state("api") == "problem"
     assert "the native routes only, not /kruise/api" in report.line("api")
     assert "upgrade OpenKruise Agents" in report.line("api")
@@ -179,7 +179,7 @@ def test_a_key_that_a_server_repeats_is_not_printed_in_part(html: str) -> None:
     # Only the beginning of an answer is shown.
     reply = Reply(403, f"{html}{'x' * 88} {KEY}")
     with Answering(lambda path: reply) as server:
-        report = examine({**HTTP, "E2B_DOMAIN": server.domain})
+        report = examine_here({**HTTP, "E2B_DOMAIN": server.domain})
     assert "x" * 88 in report.text
     assert KEY[:4] not in report.text
 
@@ -187,7 +187,7 @@ def test_a_key_that_a_server_repeats_is_not_printed_in_part(html: str) -> None:
 def test_where_a_redirect_leads_is_shown_without_its_query() -> None:
     reply = Reply(302, "", (("Location", "https://login.test/?state=secret-state"),))
     with Answering(lambda path: reply) as server:
-        report = examine({**HTTP, "E2B_DOMAIN": server.domain})
+        report = examine_here({**HTTP, "E2B_DOMAIN": server.domain})
     assert "https://login.test/?state=<hidden>" in report.line("api")
     assert "secret-state" not in report.text
 
@@ -195,14 +195,14 @@ def test_where_a_redirect_leads_is_shown_without_its_query() -> None:
 def test_a_key_that_is_still_in_base64() -> None:
     with Answering(lambda path: Reply(401, INVALID_KEY)) as server:
         variables = {**HTTP, "E2B_DOMAIN": server.domain, "E2B_API_KEY": "c29tZS1hcGkta2V5Cg=="}
-        report = examine(variables)
+        report = examine_here(variables)
     assert "decode it: it looks like base64" in report.line("api")
 
 
 def test_a_key_that_no_request_can_carry_is_not_sent() -> None:
     with Answering(lambda path: Reply(200, "[]")) as server:
         variables = {**HTTP, "E2B_DOMAIN": server.domain, "E2B_API_KEY": f"{KEY}\nmore-of-it"}
-        report = examine(variables)
+        report = examine_here(variables)
     assert report.state("api") == "note"
     assert KEY not in report.text
     assert server.requests == []
@@ -218,8 +218,8 @@ def test_the_domain_of_the_servers_reply() -> None:
         )
         with urllib.request.urlopen(create):
             pass
-        report = examine(variables)
-        decided = examine({**variables, "KRUISE_E2B_SANDBOX_DOMAIN": manager.domain})
+        report = examine_here(variables)
+        decided = examine_here({**variables, "KRUISE_E2B_SANDBOX_DOMAIN": manager.domain})
     assert report.state("reply-domain") == "note"
     assert f"names the domain static.test, the client {manager.domain}" in report.line(
         "reply-domain"
@@ -250,7 +250,7 @@ def test_native_urls_are_asked_and_judged_as_such() -> None:
         anybody.check_hostname = False
         with urllib.request.urlopen(create, context=anybody):
             pass
-        report = examine(variables)
+        report = examine_here(variables)
         paths = [request["path"] for request in server.requests()]
     assert report.status == 0, report.text
     for surface, start in (("api", "https://api."), ("sandbox", "https://49983-SANDBOX.")):
@@ -274,14 +274,14 @@ def test_native_urls_are_asked_and_judged_as_such() -> None:
 )
 def test_what_contradicts_native_urls_is_a_problem(variables: dict[str, str], problem: str) -> None:
     asked = {**HTTPS, "E2B_DOMAIN": "kruise.test", "KRUISE_E2B_PROTOCOL": "native", **variables}
-    report = examine(asked, "--offline")
+    report = examine_here(asked, "--offline")
     assert problem in report.line("variable:KRUISE_E2B_PROTOCOL")
     assert report.state("variable:KRUISE_E2B_PROTOCOL") == "problem"
 
 
 def test_debug_mode_is_no_native_protocol() -> None:
     asked = {**HTTPS, "KRUISE_E2B_PROTOCOL": "native", "E2B_DOMAIN": "kruise.test"}
-    report = examine({**asked, "E2B_DEBUG": "true"}, "--offline")
+    report = examine_here({**asked, "E2B_DEBUG": "true"}, "--offline")
     assert report.state("url:api") == "note"
     assert "the same as natively" in report.line("url:api")
 
@@ -290,7 +290,7 @@ def test_a_native_server_is_not_looked_for_below_kruise() -> None:
     with Answering(lambda path: Reply(404, "nothing")) as server:
         url = f"http://{server.domain}"
         explicit = {"E2B_API_URL": url, "E2B_SANDBOX_URL": url, "E2B_DOMAIN": "kruise.test"}
-        report = examine({**HTTPS, **explicit, "KRUISE_E2B_PROTOCOL": "native"})
+        report = examine_here({**HTTPS, **explicit, "KRUISE_E2B_PROTOCOL": "native"})
     assert "nothing is served at this path let the Ingress" in report.line("api")
     assert "pass api.DOMAIN and *.DOMAIN on to sandbox-manager" in report.line("api")
     assert [path for path, _ in server.requests] == ["/v2/sandboxes?limit=1"]
@@ -330,8 +330,8 @@ def bundle(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> s
 def test_a_manager_with_a_certificate(certificates: dict[str, str]) -> None:
     with LocalManager(**loopback_tls.https(certificates)) as manager:
         variables = {**manager.environment(), "SSL_CERT_FILE": certificates["authority"]}
-        report = examine(variables)
-        plain = examine({**variables, "KRUISE_E2B_HTTPS": "0"})
+        report = examine_here(variables)
+        plain = examine_here({**variables, "KRUISE_E2B_HTTPS": "0"})
     assert report.status == 0, report.text
     assert "trusted (for localhost, 127.0.0.1, by trustme" in report.line("tls")
     assert "until" in report.line("tls")
@@ -339,7 +339,7 @@ def test_a_manager_with_a_certificate(certificates: dict[str, str]) -> None:
 
 
 def test_https_to_a_port_that_speaks_http(manager: LocalManager) -> None:
-    report = examine({**manager.environment(), "KRUISE_E2B_HTTPS": "1"})
+    report = examine_here({**manager.environment(), "KRUISE_E2B_HTTPS": "1"})
     assert report.state("tls") == "problem"
     assert "speaks http, not https set KRUISE_E2B_HTTPS=0" in report.line("tls")
 
@@ -348,7 +348,7 @@ def test_a_certificate_that_is_not_trusted(authority: trustme.CA) -> None:
     tls = _served(authority.issue_cert("127.0.0.1"))
     with Answering(lambda path: Reply(200, "[]"), tls) as server:
         variables = {**HTTPS, "E2B_DOMAIN": server.domain, "REQUESTS_CA_BUNDLE": "/etc/ca.pem"}
-        report = examine(variables)
+        report = examine_here(variables)
     assert report.state("tls") == "problem"
     assert "for 127.0.0.1, by The Tests" in report.line("tls")
     assert "set SSL_CERT_FILE" in report.line("tls")
@@ -360,7 +360,7 @@ def test_a_certificate_that_is_not_trusted(authority: trustme.CA) -> None:
 def test_a_certificate_for_another_name(authority: trustme.CA, bundle: str) -> None:
     tls = _served(authority.issue_cert("kruise.test"))
     with Answering(lambda path: Reply(200, "[]"), tls) as server:
-        report = examine({**HTTPS, "E2B_DOMAIN": server.domain, "SSL_CERT_FILE": bundle})
+        report = examine_here({**HTTPS, "E2B_DOMAIN": server.domain, "SSL_CERT_FILE": bundle})
     assert report.state("tls") == "problem"
     assert "for kruise.test" in report.line("tls")
     assert "set E2B_DOMAIN to a name in the certificate" in report.line("tls")
@@ -379,7 +379,7 @@ def test_a_certificate_that_ends(
         not_after=now + datetime.timedelta(days=days),
     )
     with Answering(lambda path: Reply(200, "[]"), _served(leaf)) as server:
-        report = examine({**HTTPS, "E2B_DOMAIN": server.domain, "SSL_CERT_FILE": bundle})
+        report = examine_here({**HTTPS, "E2B_DOMAIN": server.domain, "SSL_CERT_FILE": bundle})
     assert report.state("tls") == state
     assert text in report.line("tls")
 
@@ -388,7 +388,7 @@ def test_a_bundle_that_does_not_exist(authority: trustme.CA, tmp_path: Path) -> 
     tls = _served(authority.issue_cert("127.0.0.1"))
     missing = str(tmp_path / "missing.pem")
     with Answering(lambda path: Reply(200, "[]"), tls) as server:
-        report = examine({**HTTPS, "E2B_DOMAIN": server.domain, "SSL_CERT_FILE": missing})
+        report = examine_here({**HTTPS, "E2B_DOMAIN": server.domain, "SSL_CERT_FILE": missing})
     assert f"SSL_CERT_FILE={missing}: there is no such file" in report.line("tls")
 
 
@@ -407,8 +407,8 @@ def test_a_proxy_between(manager: LocalManager) -> None:
             **manager.environment(),
             "HTTP_PROXY": f"http://someone:password@{proxy.domain}",
         }
-        report = examine(variables)
-        bypassed = examine({**variables, "NO_PROXY": "127.0.0.1"})
+        report = examine_here(variables)
+        bypassed = examine_here({**variables, "NO_PROXY": "127.0.0.1"})
     assert report.state("proxy") == "note"
     assert "add 127.0.0.1 to NO_PROXY" in report.line("proxy")
     assert "password" not in report.text
@@ -423,8 +423,8 @@ def test_a_proxy_between(manager: LocalManager) -> None:
 def test_the_certificate_behind_a_proxy(certificates: dict[str, str]) -> None:
     with LocalManager(**loopback_tls.https(certificates)) as manager, Proxy() as proxy:
         variables = {**manager.environment(), "HTTPS_PROXY": f"http://{proxy.domain}"}
-        trusted = examine({**variables, "SSL_CERT_FILE": certificates["authority"]})
-        refused = examine(variables)
+        trusted = examine_here({**variables, "SSL_CERT_FILE": certificates["authority"]})
+        refused = examine_here(variables)
     assert trusted.status == 0, trusted.text
     assert "trusted (for localhost, 127.0.0.1, by trustme" in trusted.line("tls")
     assert manager.domain in proxy.tunnels
@@ -438,7 +438,7 @@ def test_the_certificate_behind_a_proxy(certificates: dict[str, str]) -> None:
 def test_a_proxy_that_opens_no_tunnel() -> None:
     # It knows GET only.
     with Answering(lambda path: Reply(200)) as proxy:
-        report = examine(
+        report = examine_here(
             {**HTTPS, "E2B_DOMAIN": "kruise.test", "HTTPS_PROXY": f"http://{proxy.domain}"}
         )
     assert report.state("api") == "problem"

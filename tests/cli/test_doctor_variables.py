@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.doctoring import DOCTOR, examine
+from cli.doctoring import DOCTOR, examine_here
 from kruise_autopatch import encode_api_key, settings
 from support import fresh
 
@@ -53,7 +53,7 @@ VARIABLES = [
 @pytest.mark.parametrize(("name", "value", "state", "text"), VARIABLES)
 def test_what_a_value_means(name: str, value: str | None, state: str, text: str) -> None:
     variables = {n: v for n, v in {**ON, name: value}.items() if v is not None}
-    report = examine(variables, "--offline")
+    report = examine_here(variables, "--offline")
     assert (report.state(f"variable:{name}"), text in report.line(f"variable:{name}")) == (
         state,
         True,
@@ -66,7 +66,7 @@ def test_what_a_value_means(name: str, value: str | None, state: str, text: str)
     [("kruise.test", "note"), ("a.test,test", "note"), ("other.test", "ok"), ("*.test", "ok")],
 )
 def test_a_domain_that_is_left_native_is_worth_a_look(listed: str, state: str) -> None:
-    report = examine({**ON, "KRUISE_E2B_NATIVE_DOMAINS": listed}, "--offline")
+    report = examine_here({**ON, "KRUISE_E2B_NATIVE_DOMAINS": listed}, "--offline")
     assert report.state("variable:E2B_DOMAIN") == state
     text = "E2B_DOMAIN=kruise.test is among KRUISE_E2B_NATIVE_DOMAINS: clients without a domain of"
     assert (text in report.line("variable:E2B_DOMAIN")) == (state == "note")
@@ -75,20 +75,20 @@ def test_a_domain_that_is_left_native_is_worth_a_look(listed: str, state: str) -
 
 
 def test_every_variable_is_there() -> None:
-    report = examine(ON, "--offline")
+    report = examine_here(ON, "--offline")
     for variable in settings.VARIABLES:
         assert f"variable:{variable.name}" in report.findings
     assert (report.status, report.state("network")) == (0, "note")
 
 
 def test_urls_that_a_variable_keeps_native_are_pointed_out() -> None:
-    report = examine({**ON, "E2B_API_URL": "https://elsewhere.test"}, "--offline")
+    report = examine_here({**ON, "E2B_API_URL": "https://elsewhere.test"}, "--offline")
     assert report.state("url:api") == "note"
     assert "the same as natively" in report.line("url:api")
 
 
 def test_an_api_url_of_the_private_form_is_no_reason_to_worry() -> None:
-    report = examine({**ON, "E2B_API_URL": "http://kruise.test/kruise/api"}, "--offline")
+    report = examine_here({**ON, "E2B_API_URL": "http://kruise.test/kruise/api"}, "--offline")
     assert report.state("url:api") == "ok"
     assert "http://kruise.test/kruise/api, as E2B_API_URL says" in report.line("url:api")
 
@@ -100,7 +100,7 @@ def test_variables_that_kubernetes_sets_for_a_service_are_no_mistakes() -> None:
         "KRUISE_E2B_MANAGER_PORT": "tcp://10.0.0.7:80",
         "KRUISE_E2B_MANAGER_PORT_80_TCP_ADDR": "10.0.0.7",
     }
-    report = examine({**ON, **links}, "--offline")
+    report = examine_here({**ON, **links}, "--offline")
     assert {f"variable:{name}" for name in links}.isdisjoint(report.findings)
 
 

@@ -6,6 +6,7 @@ that runs the tests, once per session, and put on each environment's path.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -239,6 +240,22 @@ def _uv(environment: Environment, verb: str, *what: str | Path) -> None:
 
 
 TOOLS = {"pip": _pip, "uv": _uv}
+SOURCES = ["wheel", "sdist", "editable"]
+# ("pip", "wheel"), ("pip", "sdist"), ...
+WAYS = list(itertools.product(TOOLS, SOURCES))
+# What to write after ``install``, by source.
+Sources = dict[str, Callable[[], list[str]]]
+
+
+def assert_hook_works(environment: Environment, *flags: str) -> None:
+    """With the switch on, and only then."""
+    on, off = environment.start_up(ON, *flags), environment.start_up(OFF, *flags)
+    assert (on.sdk_finders, off.sdk_finders) == (1, 0)
+    # So wrapt, threading, logging, importlib.util, typing and re wait until e2b is imported.
+    assert on.modules - off.modules == on.our_modules
+    assert off.our_modules == set()
+    assert environment.api_url(ON, *flags) == PRIVATE_URL
+    assert environment.api_url(OFF, *flags) == NATIVE_URL
 
 
 def _run(

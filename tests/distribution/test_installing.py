@@ -1,29 +1,21 @@
-"""However the package is installed, the hook works; and uninstalling leaves nothing behind."""
+"""However the package is installed, the hook works."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from distribution.environments import (
-    NATIVE_URL,
     OFF,
     ON,
-    PRIVATE_URL,
-    TOOLS,
+    WAYS,
     Environment,
+    Sources,
+    assert_hook_works,
     user_environment,
-    without_byte_code_of_setuptools,
 )
-
-SOURCES = ["wheel", "sdist", "editable"]
-# ("pip", "wheel"), ("pip", "sdist"), ...
-WAYS = list(itertools.product(TOOLS, SOURCES))
-
-Sources = dict[str, Callable[[], list[str]]]
 
 
 @pytest.fixture(scope="session", params=WAYS, ids=" ".join)
@@ -44,16 +36,6 @@ def user(tmp_path: Path, libraries: Path, wheel: Path) -> Environment:
     environment = user_environment(tmp_path, libraries)
     environment.install("pip", "--user", wheel)
     return environment
-
-
-def assert_hook_works(environment: Environment, *flags: str) -> None:
-    on, off = environment.start_up(ON, *flags), environment.start_up(OFF, *flags)
-    assert (on.sdk_finders, off.sdk_finders) == (1, 0)
-    # So wrapt, threading, logging, importlib.util, typing and re wait until e2b is imported.
-    assert on.modules - off.modules == on.our_modules
-    assert off.our_modules == set()
-    assert environment.api_url(ON, *flags) == PRIVATE_URL
-    assert environment.api_url(OFF, *flags) == NATIVE_URL
 
 
 def assert_hook_is_not_run(environment: Environment, *flags: str) -> None:
@@ -103,50 +85,3 @@ def test_flags_that_hide_the_user_s_site_packages_hide_the_hook_in_it(
     user: Environment, flag: str
 ) -> None:
     assert_hook_is_not_run(user, flag)
-
-
-@pytest.mark.parametrize("uninstaller", TOOLS)
-@pytest.mark.parametrize("way", WAYS, ids=" ".join)
-def test_uninstalling_leaves_nothing_behind(
-    way: tuple[str, str],
-    uninstaller: str,
-    sources: Sources,
-    new_environment: Callable[[], Environment],
-) -> None:
-    environment = new_environment()
-    before = environment.snapshot()
-    tool, source = way
-    environment.install(tool, *sources[source]())
-    assert environment.api_url(ON) == PRIVATE_URL  # and writes byte code
-    environment.uninstall(uninstaller)
-    assert without_byte_code_of_setuptools(environment.snapshot()) == before
-    assert environment.api_url(ON) == NATIVE_URL
-
-
-def test_uninstalling_leaves_nothing_in_the_user_s_site_packages(
-    tmp_path: Path, libraries: Path, wheel: Path
-) -> None:
-    environment = user_environment(tmp_path, libraries)
-    before = environment.snapshot()
-    environment.install("pip", "--user", wheel)
-    assert environment.api_url(ON) == PRIVATE_URL
-    environment.uninstall("pip")
-    assert environment.snapshot() == before
-    assert environment.api_url(ON) == NATIVE_URL
-
-
-@pytest.mark.parametrize("tool", TOOLS)
-@pytest.mark.parametrize("order", [("editable", "wheel"), ("wheel", "editable")], ids=" ".join)
-def test_one_way_of_installing_replaces_another(
-    order: tuple[str, str],
-    tool: str,
-    sources: Sources,
-    new_environment: Callable[[], Environment],
-) -> None:
-    environment = new_environment()
-    before = environment.snapshot()
-    for source in order:
-        environment.install(tool, *sources[source]())
-    assert_hook_works(environment)
-    environment.uninstall(tool)
-    assert without_byte_code_of_setuptools(environment.snapshot()) == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -13,8 +12,9 @@ import pytest
 from distribution.environments import (
     LOCAL,
     OURS,
-    TOOLS,
+    WAYS,
     Environment,
+    Sources,
     copy_libraries,
     user_environment,
     virtual_environment,
@@ -25,8 +25,6 @@ from kruise_autopatch import __version__
 # The libraries are many: one worker of pytest-xdist copies them.
 pytestmark = pytest.mark.xdist_group("libraries of both")
 
-SOURCES = ["wheel", "sdist", "editable"]
-WAYS = list(itertools.product(TOOLS, SOURCES))
 
 # What a user does: a server, and a program that knows nothing of it but its variables. Some
 # releases of the SDK log the 404, and these programs may print nothing on the error output.
@@ -63,8 +61,6 @@ with LocalManager() as manager:
 
 # What both print: the SDK's answer, and the request that the server has seen.
 USED = "False\n/kruise/api/sandboxes/no-such-sandbox"
-
-Sources = dict[str, Callable[[], list[str]]]
 
 
 @pytest.fixture(scope="session")

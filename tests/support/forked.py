@@ -127,4 +127,6 @@ class _Interpreter:
 
 _plain = Children()
 run, output, value, error = _plain.run, _plain.output, _plain.value, _plain.error
-patched = _Patched("--patched")
+patched = _Patched("--imported")
+# With the SDK as it is; the start-up file is not read.
+native = Children("--imported")

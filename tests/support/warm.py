@@ -2,7 +2,7 @@
 
 Each line of standard input is a request; when the child has ended, its wait status is answered.
 
-With ``--patched`` before the packages, it imports these themselves, as its variables say.
+With ``--imported`` before the packages, it imports these themselves, as its variables say.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any
 from support.children import IMPORT_ALL_ELSE
 
 
-def serve(packages: list[str], patched: bool) -> Callable[[], None] | None:
+def serve(packages: list[str], imported: bool) -> Callable[[], None] | None:
     """Returns in a child: the program that it is to run, as if it were the only one; and in the
     end, then without one."""
-    if patched:
+    if imported:
         for name in packages:
             importlib.import_module(name)
     else:
@@ -38,7 +38,7 @@ def serve(packages: list[str], patched: bool) -> Callable[[], None] | None:
         pid = os.fork()
         if pid == 0:
             program = _become(**json.loads(line))
-            if not patched:
+            if not imported:
                 site.addpackage(sysconfig.get_path("purelib"), "kruise_autopatch.pth", set())
             return program
         _, status = os.waitpid(pid, 0)
@@ -80,7 +80,7 @@ def _become(
 
 
 if __name__ == "__main__":
-    _packages = [name for name in sys.argv[1:] if name != "--patched"]
-    _program = serve(_packages, patched=_packages != sys.argv[1:])
+    _packages = [name for name in sys.argv[1:] if name != "--imported"]
+    _program = serve(_packages, imported=_packages != sys.argv[1:])
     if _program is not None:
         _program()

@@ -65,3 +65,9 @@ def test_one_that_is_patched_already_does_the_same_with_its_own_variables() -> N
     child, interpreter = (way.value(code, variables) for way in (forked.patched, fresh))
     assert child == interpreter
     assert child[0] == "https://other.test:8443/kruise/api"
+
+
+def test_one_that_has_the_sdk_already_has_it_as_it_is() -> None:
+    code = "import e2b, sys\nresult = e2b.ConnectionConfig().api_url, 'wrapt' in sys.modules"
+    off = {"E2B_DOMAIN": "other.test", "E2B_API_KEY": "e2b_00"}
+    assert forked.native.value(code, {**ON, **off}) == fresh.value(code, off)
