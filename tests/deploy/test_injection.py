@@ -221,12 +221,19 @@ def test_the_application_can_patch_by_hand(python: str, tree: Path) -> None:
 
 
 def damaged(tree: Path, tmp_path: Path, name: str, damage: str) -> Path:
+    """A tree with this file damaged. All others are linked to, by whole directories if possible."""
     copy = tmp_path / name.replace("/", "-")
-    # Links, but for the one: it is a thousand files.
-    shutil.copytree(tree, copy, copy_function=os.symlink)
-    (copy / name).unlink()
-    shutil.copy2(tree / name, copy / name)
-    DAMAGES[damage](copy / name)
+    copy.mkdir()
+    there, here = tree, copy
+    for step in name.split("/"):
+        for entry in there.iterdir():
+            if entry.name != step:
+                (here / entry.name).symlink_to(entry)
+        there, here = there / step, here / step
+        if there.is_dir():
+            here.mkdir()
+    shutil.copy2(there, here)
+    DAMAGES[damage](here)
     return copy
 
 

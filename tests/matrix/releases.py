@@ -22,7 +22,7 @@ OLDEST = {E2B: Version("2.8.0"), CODE_INTERPRETER: Version("2.4.0"), DESKTOP: Ve
 # The Pythons that the package supports.
 SUPPORTED = tuple(f"3.{minor}" for minor in range(9, 16))
 
-# Around every boundary in what the SDK does; the newest release of each kind joins them.
+# Around every boundary in what the SDK does. The newest holds the same conversation in `surfaces`.
 REPRESENTATIVE = (
     *("2.8.0", "2.10.2", "2.13.3", "2.21.0", "2.25.0", "2.25.1", "2.29.1", "2.35.0"),
     *("2.38.0", "2.45.1", "2.51.0", "2.55.1", "2.56.0"),
@@ -235,7 +235,5 @@ def more_of(environment: Environment) -> list[str]:
     return [what for what, releases in SELDOM.items() if str(environment.e2b) in releases]
 
 
-def is_representative(environment: Environment, releases: Releases) -> bool:
-    newest = releases[E2B][-1].version
-    own = str(environment.e2b) in REPRESENTATIVE or environment.e2b == newest
-    return own and not environment.extra
+def is_representative(environment: Environment) -> bool:
+    return str(environment.e2b) in REPRESENTATIVE and not environment.extra

@@ -42,7 +42,7 @@ def main() -> int:
     pythons = releases.interpreters()
     known = releases.published(work, 0 if options.fresh else _DAY)
     planned, skipped = releases.plan(known, pythons)
-    chosen = [e for e in planned if _is_chosen(e, options, known)]
+    chosen = [e for e in planned if _is_chosen(e, options)]
     everything = chosen == planned
     print(f"Pythons: {', '.join(pythons)}")
     for release in skipped:
@@ -112,12 +112,10 @@ def _versions(text: str) -> set[Version]:
     return {Version(part) for part in text.split(",")}
 
 
-def _is_chosen(
-    environment: Environment, options: argparse.Namespace, known: releases.Releases
-) -> bool:
+def _is_chosen(environment: Environment, options: argparse.Namespace) -> bool:
     if options.only:
         return environment.e2b in options.only
-    return not options.representative or releases.is_representative(environment, known)
+    return not options.representative or releases.is_representative(environment)
 
 
 def _report(
