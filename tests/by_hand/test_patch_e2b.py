@@ -23,9 +23,12 @@ def snapshot():
 """
 
 
-def _api_url(statements: str, variables: dict[str, str] | None = None) -> str:
-    code = f"{statements}\nimport e2b\nresult = e2b.ConnectionConfig(domain='kruise.test').api_url"
-    url: str = forked.value(code, variables)
+API_URL = "import e2b\nresult = e2b.ConnectionConfig(domain='kruise.test').api_url"
+
+
+def _api_url(statements: str) -> str:
+    """After these, in a program that has imported the SDK before."""
+    url: str = forked.native.value(f"{statements}\n{API_URL}")
     return url
 
 
@@ -39,8 +42,8 @@ def test_the_argument_chooses_the_scheme(module: str, call: str, scheme: str) ->
     assert url == f"{scheme}://kruise.test/kruise/api"
 
 
-def test_the_sdk_may_be_imported_first() -> None:
-    url = _api_url("import e2b\nfrom kruise_autopatch import patch_e2b; patch_e2b(False)")
+def test_the_sdk_may_be_imported_later() -> None:
+    url = forked.value(f"from kruise_autopatch import patch_e2b; patch_e2b(False)\n{API_URL}")
     assert url == "http://kruise.test/kruise/api"
 
 
@@ -68,7 +71,8 @@ def test_the_last_call_wins_as_a_whole() -> None:
 
 def test_a_call_wins_over_the_variables() -> None:
     variables = {"KRUISE_E2B_PATCH": "1", "KRUISE_E2B_HTTPS": "1"}
-    url = _api_url("from kruise_autopatch import patch_e2b; patch_e2b(False)", variables)
+    call = "from kruise_autopatch import patch_e2b; patch_e2b(False)"
+    url = forked.value(f"{call}\n{API_URL}", variables)
     assert url == "http://kruise.test/kruise/api"
 
 
@@ -91,7 +95,7 @@ assert snapshot() != before
 kruise_autopatch.unpatch_e2b()
 result = [snapshot() == before, str(kruise_autopatch.status())]
 """
-    assert forked.value(code) == [True, "kruise-autopatch: off"]
+    assert forked.native.value(code) == [True, "kruise-autopatch: off"]
 
 
 def test_unpatching_twice_or_without_a_patch_changes_nothing() -> None:
@@ -102,13 +106,12 @@ before = snapshot()
 kruise_autopatch.unpatch_e2b(); kruise_autopatch.unpatch_e2b()
 result = snapshot() == before
 """
-    assert forked.value(code) is True
+    assert forked.native.value(code) is True
 
 
 def test_unpatching_holds_for_later_imports_even_when_switched_on() -> None:
-    url = _api_url(
-        "import kruise_autopatch; kruise_autopatch.unpatch_e2b()", {"KRUISE_E2B_PATCH": "1"}
-    )
+    call = "import kruise_autopatch; kruise_autopatch.unpatch_e2b()"
+    url = forked.value(f"{call}\n{API_URL}", {"KRUISE_E2B_PATCH": "1"})
     assert url == "https://api.kruise.test"
 
 
@@ -133,7 +136,7 @@ kruise_autopatch.unpatch_e2b()
 host = e2b.ConnectionConfig(domain="kruise.test").get_host("s1", "kruise.test", 80)
 result = [calls, host]
 """
-    assert forked.value(code) == [["traced"], "80-s1.kruise.test"]
+    assert forked.native.value(code) == [["traced"], "80-s1.kruise.test"]
 
 
 def test_objects_built_before_patching_are_refused_rather_than_native() -> None:
@@ -150,7 +153,7 @@ for use in (lambda: config.get_host("s1", "kruise.test", 80), lambda: e2b.ApiCli
 kruise_autopatch.unpatch_e2b()
 result = [*refused, config.get_host("s1", "kruise.test", 80)]
 """
-    *refused, after = forked.value(code)
+    *refused, after = forked.native.value(code)
     assert len(refused) == 2
     for message in refused:
         assert message.startswith("UnpatchedClientError: This ConnectionConfig ")
@@ -167,7 +170,7 @@ class Mine(e2b.ConnectionConfig):
 kruise_autopatch.patch_e2b(False)
 result = Mine(domain="kruise.test").api_url
 """
-    assert forked.value(code) == "http://kruise.test/kruise/api"
+    assert forked.native.value(code) == "http://kruise.test/kruise/api"
 
 
 def test_configurations_can_be_copied_and_pickled() -> None:
@@ -178,7 +181,7 @@ config = e2b.ConnectionConfig(domain="kruise.test")
 copies = [copy.copy(config), copy.deepcopy(config), pickle.loads(pickle.dumps(config))]
 result = [other.get_host("s1", "x", 80) for other in copies]
 """
-    assert forked.value(code) == ["kruise.test/kruise/s1/80"] * 3
+    assert forked.native.value(code) == ["kruise.test/kruise/s1/80"] * 3
 
 
 def test_status_says_who_switched_it_on_and_how() -> None:
@@ -222,7 +225,7 @@ except kruise_autopatch.ConfigurationError as error:
     assert "KRUISE_E2B_SANDBOX_DOMAIN" in str(error)
 result = e2b.ConnectionConfig(domain="kruise.test").api_url
 """
-    assert forked.value(code) == "http://kruise.test/kruise/api"
+    assert forked.native.value(code) == "http://kruise.test/kruise/api"
 
 
 # What the patch that OpenKruise's own documentation hands out does to the SDK.
@@ -274,7 +277,7 @@ before = urls()
 openkruise_patch({https})
 result = [before, urls()]
 """
-    before, after = forked.value(code, {"E2B_DOMAIN": "kruise.test"})
+    before, after = forked.native.value(code, {"E2B_DOMAIN": "kruise.test"})
     assert before[0] == f"{'https' if https else 'http'}://kruise.test/kruise/api"
     assert after == before
 
@@ -316,5 +319,5 @@ openkruise_patch(False)
 patch_e2b(False)
 result = [before, urls()]
 """
-    before, after = forked.value(code, {"E2B_DOMAIN": "kruise.test"})
+    before, after = forked.native.value(code, {"E2B_DOMAIN": "kruise.test"})
     assert after == before

@@ -73,7 +73,7 @@ def looks() -> tuple[dict[str, Any], dict[str, Any]]:
     """Every look, patched and native."""
     every = ", ".join(f"{name!r}: {look}" for name, look in LOOKS.items())
     code = f"{PATCHED}{MESSAGE}\nresult = {{{every}}}"
-    return forked.value(code, ON), fresh.value(code, OFF)
+    return forked.value(code, ON), forked.native.value(code, OFF)
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -120,7 +120,7 @@ result = [looks, same]
 
 
 def test_a_configuration_copies_pickles_and_prints_as_before() -> None:
-    on, off = forked.value(COPY, ON), fresh.value(COPY, OFF)
+    on, off = forked.value(COPY, ON), forked.native.value(COPY, OFF)
     assert on == off
     assert set(on[1]) == {True}
 

@@ -88,7 +88,7 @@ EXPLICIT = [{}, {"E2B_API_URL": "https://a.test/x"}, {"E2B_SANDBOX_URL": "https:
 
 @lru_cache
 def _stock(**explicit: str) -> Any:
-    return forked.value(PROGRAM, {**E2B, **explicit})
+    return forked.native.value(PROGRAM, {**E2B, **explicit})
 
 
 @pytest.mark.parametrize("explicit", EXPLICIT, ids=["domain", "E2B_API_URL", "E2B_SANDBOX_URL"])
@@ -97,10 +97,10 @@ def test_every_url_is_to_the_letter_what_the_sdk_makes(way: str, explicit: dict[
     stock = _stock(**explicit)
     assert "https://49983-s1.replied.test" in str(stock) or explicit
     if way == "variable":
-        ours = forked.value(PROGRAM + PRESENT, {**E2B, **explicit, **NATIVE})
+        ours = forked.patched.value(PROGRAM + PRESENT, {**E2B, **explicit, **NATIVE})
     else:
         call = "import kruise_autopatch; kruise_autopatch.patch_e2b(protocol='native')"
-        ours = forked.value(f"{call}\n{PROGRAM}{PRESENT}", {**E2B, **explicit})
+        ours = forked.native.value(f"{call}\n{PROGRAM}{PRESENT}", {**E2B, **explicit})
     assert len(stock) > 70
     assert ours == [stock, "native", ["applied"], [True, True, False, False]]
 
@@ -188,7 +188,7 @@ kruise_autopatch.unpatch_e2b()
 config = e2b.ConnectionConfig(domain="kruise.test")
 result = [config.api_url, [name for name in vars(config) if "kruise" in name]]
 """
-    assert forked.value(code) == ["https://api.kruise.test", []]
+    assert forked.native.value(code) == ["https://api.kruise.test", []]
 
 
 def test_an_object_built_before_is_refused_where_it_would_send_something() -> None:
@@ -201,7 +201,7 @@ try:
 except kruise_autopatch.KruiseAutopatchError as error:
     result = type(error).__name__
 """
-    assert forked.value(code) == "UnpatchedClientError"
+    assert forked.native.value(code) == "UnpatchedClientError"
 
 
 KEYS = """
@@ -218,7 +218,7 @@ result = [accepted(), accepted(api_url="https://other.test"), accepted(domain="e
 
 
 def test_a_key_of_any_form_is_for_openkruise_alone() -> None:
-    stock: Any = forked.value(KEYS, E2B)
+    stock: Any = forked.native.value(KEYS, E2B)
     # Only 2.25.0 to 2.45.1 refuse it.
     expected = [True, True, *stock[2:]]
-    assert forked.value(KEYS, {**E2B, **NATIVE}) == expected
+    assert forked.patched.value(KEYS, {**E2B, **NATIVE}) == expected
