@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 
 from kruise_autopatch import ConfigurationError, settings
@@ -143,3 +146,44 @@ def test_clients_of_e2bs_own_and_of_the_listed_domains_are_left_alone() -> None:
 )
 def test_the_log_has_two_levels(text: str, level: str | None) -> None:
     assert settings.from_environment({"KRUISE_E2B_LOG": text}).log == level
+
+
+class _Pair(settings.Record):
+    __slots__ = ("first", "second")
+
+    def __init__(self, first: object, second: object) -> None:
+        self.first = first
+        self.second = second
+
+
+class _OtherPair(settings.Record):
+    __slots__ = ("first", "second")
+
+    def __init__(self, first: object, second: object) -> None:
+        self.first = first
+        self.second = second
+
+
+def test_a_record_does_not_change() -> None:
+    pair = _Pair(None, "b")
+    for name in ("first", "second"):
+        with pytest.raises(AttributeError, match=f"^{name} of a _Pair does not change$"):
+            setattr(pair, name, "c")
+    assert (pair.first, pair.second) == (None, "b")
+
+
+def test_records_are_equal_if_their_kind_and_all_fields_are() -> None:
+    assert _Pair(1, "b") == _Pair(1, "b")
+    assert hash(_Pair(1, "b")) == hash(_Pair(1, "b"))
+    others = (_Pair(2, "b"), _Pair(1, "c"), _OtherPair(1, "b"), (1, "b"), None)
+    assert [other for other in others if _Pair(1, "b") == other] == []
+
+
+def test_a_record_shows_its_fields() -> None:
+    assert repr(_Pair(1, "b")) == "_Pair(first=1, second='b')"
+
+
+def test_a_record_can_be_copied_and_pickled() -> None:
+    original = Settings(https=False, native_domains=("a.test",))
+    copies = (copy.copy(original), copy.deepcopy(original), pickle.loads(pickle.dumps(original)))
+    assert copies == (original,) * 3
