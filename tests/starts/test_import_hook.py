@@ -267,6 +267,17 @@ result = [name for name in sys.modules if name.startswith("kruise_autopatch")]
     assert fresh.value(code, ON) == ["kruise_autopatch"]
 
 
+def test_a_module_whose_name_only_begins_like_the_sdks_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "application").mkdir()
+    for name in ("__init__", "connection_configuration"):
+        (tmp_path / "application" / f"{name}.py").write_text("")
+    code = (
+        "import sys, application.connection_configuration\n"
+        "result = 'kruise_autopatch.start_up.loader' in sys.modules"
+    )
+    assert forked.value(code, {**ON, "PYTHONPATH": str(tmp_path)}) is False
+
+
 def test_patched_methods_keep_their_name_and_signature() -> None:
     code = """
 import inspect, e2b
