@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable
@@ -17,12 +18,34 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 _NOT_SOURCE = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests")
 
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The SDK and the other dependencies, without our package."""
-    directory = tmp_path_factory.mktemp("libraries")
-    copy_libraries(directory)
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Fill a directory for all workers of pytest-xdist: the first one does it, the others wait."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def directory(name: str, fill: Callable[[Path], object]) -> Path:
+        filled, unfinished = root / f"shared-{name}", root / f"unfinished-{name}"
+        with open(root / f"lock-{name}", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not filled.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                fill(unfinished)
+                unfinished.rename(filled)
+        return filled
+
     return directory
+
+
+@pytest.fixture(scope="session")
+def libraries(made_once: MadeOnce) -> Path:
+    """The SDK and the other dependencies, without our package."""
+    return made_once("libraries", copy_libraries)
 
 
 @pytest.fixture(scope="session")
@@ -38,37 +61,43 @@ def copy_of_checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], P
 
 
 @pytest.fixture(scope="session")
-def sdist(copy_of_checkout: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("build_sdist", copy_of_checkout(), tmp_path_factory.mktemp("sdist"))
+def sdist(copy_of_checkout: Callable[[], Path], made_once: MadeOnce) -> Path:
+    (archive,) = made_once(
+        "sdist", lambda to: build("build_sdist", copy_of_checkout(), to)
+    ).iterdir()
+    return archive
 
 
 @pytest.fixture(scope="session")
-def wheel(copy_of_checkout: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(copy_of_checkout: Callable[[], Path], made_once: MadeOnce) -> Path:
     """The wheel that is to be released: ``KRUISE_TEST_WHEEL`` if set, else built here."""
     ready = os.environ.get("KRUISE_TEST_WHEEL")
     if ready:
         return Path(ready).resolve(strict=True)
-    return build("build_wheel", copy_of_checkout(), tmp_path_factory.mktemp("wheel"))
+    (archive,) = made_once(
+        "wheel", lambda to: build("build_wheel", copy_of_checkout(), to)
+    ).iterdir()
+    return archive
 
 
 @pytest.fixture(scope="session")
-def local_sdist(
-    copy_of_checkout: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    source = copy_of_checkout() / "local"
-    return build("build_sdist", source, tmp_path_factory.mktemp("local-sdist"))
+def local_sdist(copy_of_checkout: Callable[[], Path], made_once: MadeOnce) -> Path:
+    (archive,) = made_once(
+        "local-sdist", lambda to: build("build_sdist", copy_of_checkout() / "local", to)
+    ).iterdir()
+    return archive
 
 
 @pytest.fixture(scope="session")
-def local_wheel(
-    copy_of_checkout: Callable[[], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def local_wheel(copy_of_checkout: Callable[[], Path], made_once: MadeOnce) -> Path:
     """The local sandbox-manager's: ``KRUISE_TEST_LOCAL_WHEEL`` if set, else built here."""
     ready = os.environ.get("KRUISE_TEST_LOCAL_WHEEL")
     if ready:
         return Path(ready).resolve(strict=True)
-    source = copy_of_checkout() / "local"
-    return build("build_wheel", source, tmp_path_factory.mktemp("local-wheel"))
+    (archive,) = made_once(
+        "local-wheel", lambda to: build("build_wheel", copy_of_checkout() / "local", to)
+    ).iterdir()
+    return archive
 
 
 @pytest.fixture(scope="session")

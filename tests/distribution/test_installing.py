@@ -18,7 +18,14 @@ from distribution.environments import (
 )
 
 
-@pytest.fixture(scope="session", params=WAYS, ids=" ".join)
+# All that looks at one of them is for one worker of pytest-xdist.
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param(way, marks=pytest.mark.xdist_group(" ".join(way)), id=" ".join(way))
+        for way in WAYS
+    ],
+)
 def installed(
     request: pytest.FixtureRequest,
     sources: Sources,
