@@ -73,7 +73,7 @@ def looks() -> tuple[dict[str, Any], dict[str, Any]]:
     """Every look, patched and native."""
     every = ", ".join(f"{name!r}: {look}" for name, look in LOOKS.items())
     code = f"{PATCHED}{MESSAGE}\nresult = {{{every}}}"
-    return forked.value(code, ON), forked.native.value(code, OFF)
+    return forked.patched.value(code, ON), forked.native.value(code, OFF)
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -92,7 +92,7 @@ class Mine(e2b.ConnectionConfig):
         return "mine:" + super().get_host(sandbox_id, sandbox_domain, port)
 result = Mine().get_host("s1", "x", 80)
 """
-    assert forked.value(code, ON) == "mine:kruise.test/kruise/s1/80"
+    assert forked.patched.value(code, ON) == "mine:kruise.test/kruise/s1/80"
 
 
 COPY = """
@@ -120,7 +120,7 @@ result = [looks, same]
 
 
 def test_a_configuration_copies_pickles_and_prints_as_before() -> None:
-    on, off = forked.value(COPY, ON), forked.native.value(COPY, OFF)
+    on, off = forked.patched.value(COPY, ON), forked.native.value(COPY, OFF)
     assert on == off
     assert set(on[1]) == {True}
 
@@ -130,11 +130,13 @@ def test_a_pickled_configuration_keeps_its_urls_in_another_process() -> None:
 import pickle, e2b
 result = pickle.dumps(e2b.ConnectionConfig(api_key="e2b_00")).hex()
 """
-    pickled = forked.value(code, ON)
+    pickled = forked.patched.value(code, ON)
     load = (
         f"import pickle; result = pickle.loads(bytes.fromhex({pickled!r})).get_host('s1', 'x', 80)"
     )
-    assert forked.value(load, {**ON, "E2B_DOMAIN": "other.test"}) == "kruise.test/kruise/s1/80"
+    assert (
+        forked.patched.value(load, {**ON, "E2B_DOMAIN": "other.test"}) == "kruise.test/kruise/s1/80"
+    )
 
 
 WALK = Path(__file__).with_name("walk.py")

@@ -41,7 +41,8 @@ def manager() -> Iterator[LocalManager]:
 
 
 def _error(statement: str, variables: dict[str, str]) -> tuple[str, str]:
-    kind, message = json.loads(forked.output(REPORT + statement, variables).splitlines()[-1])
+    way = forked.patched if "KRUISE_E2B_PATCH" in variables else forked.native
+    kind, message = json.loads(way.output(REPORT + statement, variables).splitlines()[-1])
     return kind, message
 
 
