@@ -5,7 +5,7 @@ Pure: what the user set explicitly comes in, a :class:`Route` or an error comes 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 import kruise_autopatch.protocol as protocol
 from kruise_autopatch.errors import ConfigurationError, SandboxAddressError
@@ -19,6 +19,8 @@ from kruise_autopatch.settings import (
 )
 
 if TYPE_CHECKING:
+    from typing import Union
+
     from kruise_autopatch.settings import Settings
 
     # None: a client that is none of OpenKruise's.

@@ -134,9 +134,8 @@ result = pickle.dumps(e2b.ConnectionConfig(api_key="e2b_00")).hex()
     load = (
         f"import pickle; result = pickle.loads(bytes.fromhex({pickled!r})).get_host('s1', 'x', 80)"
     )
-    assert (
-        forked.patched.value(load, {**ON, "E2B_DOMAIN": "other.test"}) == "kruise.test/kruise/s1/80"
-    )
+    elsewhere = {**ON, "E2B_DOMAIN": "other.test"}
+    assert forked.patched.value(load, elsewhere) == "kruise.test/kruise/s1/80"
 
 
 WALK = Path(__file__).with_name("walk.py")

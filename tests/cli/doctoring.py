@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
 
@@ -87,14 +88,13 @@ def examine_here(variables: Mapping[str, str], *options: str) -> Report:
     output = io.StringIO()
     forking = SimpleNamespace(**{**vars(subprocess), "run": _run_forked})
     with pytest.MonkeyPatch.context() as patching, tempfile.TemporaryDirectory() as elsewhere:
-        environment = fresh.environment(variables)
-        for name in os.environ.keys() - environment.keys():
-            patching.delenv(name)
-        for name, value in environment.items():
-            patching.setenv(name, value)
         patching.setattr(child, "subprocess", forking)
         patching.chdir(elsewhere)
-        with contextlib.redirect_stdout(output), pytest.raises(SystemExit) as end:
+        with (
+            mock.patch.dict(os.environ, fresh.environment(variables), clear=True),
+            contextlib.redirect_stdout(output),
+            pytest.raises(SystemExit) as end,
+        ):
             main.main(["doctor", "--json", *options])
     done = subprocess.CompletedProcess([], int(end.value.code or 0), output.getvalue())
     return report_of(done)

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from distribution.environments import Environment, build, copy_libraries, virtual_environment
+from distribution.environments import (
+    Environment,
+    Sources,
+    build,
+    copy_libraries,
+    virtual_environment,
+)
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -61,49 +67,48 @@ def copy_of_checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], P
 
 
 @pytest.fixture(scope="session")
-def sdist(copy_of_checkout: Callable[[], Path], made_once: MadeOnce) -> Path:
-    (archive,) = made_once(
-        "sdist", lambda to: build("build_sdist", copy_of_checkout(), to)
-    ).iterdir()
+def built(copy_of_checkout: Callable[[], Path], made_once: MadeOnce) -> Callable[[str, str], Path]:
+    """The archive that a build hook of setuptools makes of a directory of the checkout."""
+
+    def archive(hook: str, place: str) -> Path:
+        directory = made_once(
+            f"{hook}-{place}", lambda to: build(hook, copy_of_checkout() / place, to)
+        )
+        (only,) = directory.iterdir()
+        return only
+
     return archive
 
 
 @pytest.fixture(scope="session")
-def wheel(copy_of_checkout: Callable[[], Path], made_once: MadeOnce) -> Path:
+def sdist(built: Callable[[str, str], Path]) -> Path:
+    return built("build_sdist", ".")
+
+
+@pytest.fixture(scope="session")
+def wheel(built: Callable[[str, str], Path]) -> Path:
     """The wheel that is to be released: ``KRUISE_TEST_WHEEL`` if set, else built here."""
-    ready = os.environ.get("KRUISE_TEST_WHEEL")
-    if ready:
-        return Path(ready).resolve(strict=True)
-    (archive,) = made_once(
-        "wheel", lambda to: build("build_wheel", copy_of_checkout(), to)
-    ).iterdir()
-    return archive
+    return _ready("KRUISE_TEST_WHEEL") or built("build_wheel", ".")
 
 
 @pytest.fixture(scope="session")
-def local_sdist(copy_of_checkout: Callable[[], Path], made_once: MadeOnce) -> Path:
-    (archive,) = made_once(
-        "local-sdist", lambda to: build("build_sdist", copy_of_checkout() / "local", to)
-    ).iterdir()
-    return archive
+def local_sdist(built: Callable[[str, str], Path]) -> Path:
+    return built("build_sdist", "local")
 
 
 @pytest.fixture(scope="session")
-def local_wheel(copy_of_checkout: Callable[[], Path], made_once: MadeOnce) -> Path:
+def local_wheel(built: Callable[[str, str], Path]) -> Path:
     """The local sandbox-manager's: ``KRUISE_TEST_LOCAL_WHEEL`` if set, else built here."""
-    ready = os.environ.get("KRUISE_TEST_LOCAL_WHEEL")
-    if ready:
-        return Path(ready).resolve(strict=True)
-    (archive,) = made_once(
-        "local-wheel", lambda to: build("build_wheel", copy_of_checkout() / "local", to)
-    ).iterdir()
-    return archive
+    return _ready("KRUISE_TEST_LOCAL_WHEEL") or built("build_wheel", "local")
+
+
+def _ready(variable: str) -> Path | None:
+    path = os.environ.get(variable)
+    return Path(path).resolve(strict=True) if path else None
 
 
 @pytest.fixture(scope="session")
-def sources(
-    wheel: Path, sdist: Path, copy_of_checkout: Callable[[], Path]
-) -> dict[str, Callable[[], list[str]]]:
+def sources(wheel: Path, sdist: Path, copy_of_checkout: Callable[[], Path]) -> Sources:
     """What to write after ``install``, by name."""
     return {
         "wheel": lambda: [str(wheel)],
