@@ -72,6 +72,8 @@ def main() -> int:
             found = verdicts.of(reports[environment])
             took = f"{seconds:.0f} s" if seconds else "kept"
             print(f"[{number:3}/{len(chosen)}] {_line(environment, found)} ({took})", flush=True)
+            for reason in _reasons(found):
+                print(f"    {reason}", flush=True)
 
     outcomes = [(e, reports[e], verdicts.of(reports[e])) for e in chosen]
     version = wheel.name.split("-")[1]
@@ -173,6 +175,12 @@ def probe(python: Path, result: Path, more: Sequence[str] = MORE) -> dict[str, A
 
 def _words(found: dict[str, verdicts.Verdict]) -> set[str]:
     return {verdict.word for verdict in found.values()}
+
+
+def _reasons(found: dict[str, verdicts.Verdict]) -> list[str]:
+    """Of what has failed; once, however many columns it stands in."""
+    failed = [v.reasons for v in found.values() if v.word == verdicts.FAILED]
+    return list(dict.fromkeys(reason for reasons in failed for reason in reasons))
 
 
 def _line(environment: Environment, found: dict[str, verdicts.Verdict]) -> str:

@@ -3,10 +3,14 @@
 Each line of standard input is a request; when the child has ended, its wait status is answered.
 
 With ``--imported`` before the packages, it imports these themselves, as its variables say.
+
+A child leaves its modules as they are when it ends: to take them apart, as an interpreter does, it
+would have to copy almost every page that it shares with its parent.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -79,8 +83,37 @@ def _become(
     return program
 
 
+class _End:
+    """How a child ends: as an interpreter does, up to the last of its ``atexit`` handlers."""
+
+    def __init__(self) -> None:
+        self._status: int | None = None
+        # The first that is registered is called last.
+        atexit.register(self._leave)
+
+    def run(self, program: Callable[[], None]) -> None:
+        try:
+            program()
+        except SystemExit as leaving:
+            code = leaving.code
+            self._status = code if isinstance(code, int) else int(code is not None)
+            raise
+        except Exception:
+            self._status = 1
+            raise
+        self._status = 0
+
+    def _leave(self) -> None:
+        if self._status is None:
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(self._status & 0xFF)
+
+
 if __name__ == "__main__":
+    _end = _End()
     _packages = [name for name in sys.argv[1:] if name != "--imported"]
     _program = serve(_packages, imported=_packages != sys.argv[1:])
     if _program is not None:
-        _program()
+        _end.run(_program)

@@ -39,6 +39,9 @@ def held(python: str, mode: str, scheme: str, certificates: Mapping[str, str]) -
             text=True,
         )
         all_open = server.wait_for(BOXES * STREAMS, fresh.PATIENCE, lambda: program.poll() is None)
+        if not all_open:
+            # It has nothing to answer any more.
+            program.kill()
         try:
             printed, errors = program.communicate("\n", timeout=fresh.PATIENCE)
         except subprocess.TimeoutExpired:

@@ -28,15 +28,24 @@ STREAMS_PER_CONNECTION = 100
 # What h2 makes of headers when it has been told an encoding.
 _Headers = list[tuple[str, str]]
 
-_START = b'{"event":{"start":{"pid":1}}}'
-_CONNECT_MESSAGE = struct.pack(">BI", 0, len(_START)) + _START
+
+def _connect_message(event: bytes) -> bytes:
+    message = b'{"event":%s}' % event
+    return struct.pack(">BI", 0, len(message)) + message
+
 
 # The first bytes of a body that does not end, by the last part of the path.
 _ENDLESS = {
-    "Start": ("application/connect+json", _CONNECT_MESSAGE),
+    "Start": ("application/connect+json", _connect_message(b'{"start":{"pid":1}}')),
     "execute": ("application/json", b'{"type":"number_of_executions","execution_count":1}\n'),
 }
 
+# What envd sends on the stream of a command that is silent (each 50 seconds), and after how many
+# seconds without a request it is sent here. Without it, httpcore's asynchronous client may wait for
+# good: over HTTP/2, a task whose answer has come stands in line behind one that reads a silent
+# stream, natively as well.
+_KEEPALIVE = _connect_message(b'{"keepalive":{}}')
+_SILENCE = 1
 
 # Who is asked, by the last part of the path; else the API.
 _SPEAKERS = {"Start": "commands", "execute": "Jupyter", "files": "files"}
@@ -187,6 +196,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         # Python before 3.11 calls one unclosed that the other side has closed.
         self._transport.close()
+        self._speech.lost()
         self._server.transports.discard(self._transport)
         self._server.lost(self._number)
 
@@ -219,6 +229,20 @@ class _Http2:
         limit = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
         self._h2.update_settings({limit: STREAMS_PER_CONNECTION})
         connection.write(self._h2.data_to_send())
+        self._silence = self._soon()
+
+    def _soon(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(_SILENCE, self._keep_alive)
+
+    def _keep_alive(self) -> None:
+        for stream, target in self._targets.items():
+            if target.endswith("/Start"):
+                self._h2.send_data(stream, _KEEPALIVE)
+        self._connection.write(self._h2.data_to_send())
+        self._silence = self._soon()
+
+    def lost(self) -> None:
+        self._silence.cancel()
 
     def receive(self, data: bytes) -> None:
         for event in self._h2.receive_data(data):
@@ -233,6 +257,8 @@ class _Http2:
         self._connection.write(self._h2.data_to_send())
 
     def _answer(self, stream: int, headers: dict[str, str]) -> None:
+        self._silence.cancel()
+        self._silence = self._soon()
         status, kind, body, ends = self._connection.answer(headers[":method"], headers[":path"])
         if not ends:
             self._targets[stream] = headers[":path"]
@@ -248,6 +274,9 @@ class _Http11:
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
         self._h11 = h11.Connection(h11.SERVER)
+
+    def lost(self) -> None:
+        """Nothing is left to do."""
 
     def receive(self, data: bytes) -> None:
         self._h11.receive_data(data)

@@ -43,6 +43,20 @@ def test_they_end_in_the_same_way(arguments: list[str], tmp_path: Path) -> None:
         assert child.returncode == interpreter.returncode == (3 if arguments else 0)
 
 
+@pytest.mark.parametrize("leaving", ["", "sys.exit()", "sys.exit(-1)", "sys.exit('why')", "1 / 0"])
+def test_they_say_how_they_end(leaving: str) -> None:
+    code = f"import sys\nsys.stdout.write('no newline')\n{leaving}"
+    child, interpreter = (way.run(["-c", code]) for way in (forked, fresh))
+    assert child.stdout == interpreter.stdout == "no newline"
+    assert child.returncode == interpreter.returncode
+    assert child.stderr.splitlines()[-1:] == interpreter.stderr.splitlines()[-1:]
+
+
+def test_they_do_not_take_their_modules_apart() -> None:
+    code = "class Last:\n    def __del__(self): print('taken apart')\nlast = Last()"
+    assert [way.output(code) for way in (forked, fresh)] == ["", "taken apart"]
+
+
 def test_they_raise_the_same() -> None:
     code = "def fail(): raise KeyError('a')\nfail()"
     assert forked.error(code) == fresh.error(code) == "KeyError: 'a'"
