@@ -24,7 +24,8 @@ from . import environment
 from .control import Control, Fault
 from .options import Options
 
-_START_TIMEOUT = 60
+# Seconds; a throttled Pod may need some minutes. That it has ended is noticed at once.
+_START_TIMEOUT = 300
 _STOP_TIMEOUT = 120
 
 _SITE_PACKAGES = ("site-packages", "dist-packages")

@@ -15,8 +15,7 @@ from typing import IO, Any
 
 from websockets.sync.client import ClientConnection, connect
 
-# Seconds. Far above what any of these steps needs, so that only a hang meets it.
-PATIENCE = 60
+from support.fresh import PATIENCE
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

@@ -16,7 +16,7 @@ import pytest
 from kruise_autopatch_local import LocalManager
 from support import fresh, loopback_tls
 
-from .chromium import PATIENCE, Chromium, Tab
+from .chromium import Chromium, Tab
 from .desktop import COLOUR, HEIGHT, PASSWORD, WIDTH, Desktop, Visit, serving
 from .pages import RELEASES, Release
 
@@ -173,7 +173,7 @@ def test_a_click_reaches_the_desktop_only_if_it_may(
         # In order, so that a click would be here before the end.
         tab.value("document.getElementById('noVNC_disconnect_button').click()")
         visit = visitor.visit()
-        assert visit.ended.wait(PATIENCE)
+        assert visit.ended.wait(fresh.PATIENCE)
     assert visit.clicks == clicks
 
 

@@ -27,7 +27,7 @@ _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 32, 4096, 16384, 1 
 _KEPT_FLAGS = 2 | 4 | 8 | 1024 | 2048
 
 # Seconds. Far above what any of these programs needs, so that only a hang meets it.
-_PATIENCE = 180
+_PATIENCE = 600
 
 
 @dataclass(frozen=True)

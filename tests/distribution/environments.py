@@ -63,9 +63,6 @@ _INSTALLER_SETTINGS = {
 }
 _FOREIGN_SETTINGS = ("PIP_", "UV_", "SETUPTOOLS_", "VIRTUAL_ENV")
 
-# Seconds. Far above what any of these programs needs, so that only a hang meets it.
-_PATIENCE = 180
-
 
 @dataclass(frozen=True)
 class StartUp:
@@ -287,7 +284,7 @@ def _attempt(
         cwd=directory,
         capture_output=True,
         text=True,
-        timeout=_PATIENCE,
+        timeout=fresh.PATIENCE,
         check=False,
         umask=umask,
         preexec_fn=before,

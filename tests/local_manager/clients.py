@@ -11,9 +11,12 @@ from typing import Any
 import httpx
 
 from kruise_autopatch_local import LocalManager
+from support import fresh
 
 # How the SDKs say whose account a request to envd is for.
 USER = {"Authorization": "Basic " + base64.b64encode(b"user:").decode()}
+# For each client of httpx: whose own limit, 5 s, a slow machine meets.
+PATIENTLY: dict[str, Any] = {"trust_env": False, "timeout": fresh.PATIENCE}
 
 
 def streaming(token: str) -> dict[str, str]:
@@ -86,7 +89,9 @@ class Sandbox:
     def run_code(self, code: str, **more: Any) -> list[dict[str, Any]]:
         response = self.client.post(f"{self.url(49999)}/execute", json={"code": code, **more})
         assert response.status_code == 200, response.text
-        return [json.loads(line) for line in response.text.splitlines()]
+        lines = [json.loads(line) for line in response.text.splitlines()]
+        # A sign of life: the code has been silent for some seconds.
+        return [line for line in lines if line["type"] != "keepalive"]
 
 
 def envelopes(content: bytes) -> Iterator[tuple[int, bytes]]:

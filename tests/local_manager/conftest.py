@@ -14,7 +14,7 @@ import pytest
 
 from kruise_autopatch_local import LocalManager
 
-from .clients import Sandbox, bound
+from .clients import PATIENTLY, Sandbox, bound
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +26,7 @@ def manager() -> Iterator[LocalManager]:
 @pytest.fixture(scope="session")
 def plain(manager: LocalManager) -> Iterator[httpx.Client]:
     """A client without a key."""
-    with httpx.Client(base_url=manager.url, trust_env=False, timeout=60) as client:
+    with httpx.Client(base_url=manager.url, **PATIENTLY) as client:
         yield client
 
 
@@ -36,8 +36,7 @@ def api(manager: LocalManager) -> Iterator[httpx.Client]:
     with httpx.Client(
         base_url=f"{manager.url}/kruise/api",
         headers={"X-API-Key": manager.api_key},
-        trust_env=False,
-        timeout=60,
+        **PATIENTLY,
     ) as client:
         yield client
 
@@ -52,7 +51,7 @@ def created(api: httpx.Client) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def sandbox(manager: LocalManager, created: dict[str, Any]) -> Iterator[Sandbox]:
-    with httpx.Client(trust_env=False, timeout=60) as client:
+    with httpx.Client(**PATIENTLY) as client:
         yield Sandbox(manager, created, client)
 
 

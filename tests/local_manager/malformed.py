@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from support import fresh
+
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "BREW")
 CONTROL = (
     "/sandboxes", "/v2/sandboxes", "/sandboxes/{id}", "/sandboxes/{id}/network",
@@ -125,7 +127,7 @@ def _body(chance: random.Random) -> bytes | None:
 
 def send(domain: str, request: Malformed) -> int | None:
     """The status of the answer, or None if the connection was ended without one."""
-    connection = http.client.HTTPConnection(domain, timeout=60)
+    connection = http.client.HTTPConnection(domain, timeout=fresh.PATIENCE)
     try:
         # Not by http.client, which would check it.
         lines = [f"{request.method} {request.target} HTTP/1.1"]

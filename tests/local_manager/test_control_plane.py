@@ -14,6 +14,8 @@ import pytest
 from kruise_autopatch import encode_api_key
 from kruise_autopatch_local import LocalManager
 
+from .clients import PATIENTLY
+
 
 def test_create_replies_the_servers_fields(api: httpx.Client, manager: LocalManager) -> None:
     body = {"templateID": "my-template", "timeout": 60, "metadata": {"a": "b"}, "secure": False}
@@ -209,8 +211,7 @@ def test_newer_servers_know_more() -> None:
         httpx.Client(
             base_url=f"{manager.url}/kruise/api",
             headers={"X-API-Key": manager.api_key},
-            trust_env=False,
-            timeout=60,
+            **PATIENTLY,
         ) as api,
     ):
         assert api.get("/health").text == "OK"

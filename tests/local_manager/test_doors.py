@@ -13,7 +13,7 @@ import pytest
 
 from kruise_autopatch_local import LocalManager
 
-from .clients import Sandbox
+from .clients import PATIENTLY, Sandbox
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", ""])
@@ -34,7 +34,7 @@ def test_the_static_domain_is_a_name_of_ours() -> None:
     with LocalManager(e2b_domain="static.example:8443") as manager:
         headers = {"X-API-Key": manager.api_key, "Host": "static.example"}
         url = f"{manager.url}/kruise/api/v2/sandboxes"
-        assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
+        assert httpx.get(url, headers=headers, **PATIENTLY).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_no_other_user_can_look_into_the_directories(
         headers = {"X-API-Key": manager.api_key}
         body = {"templateID": "base"}
         url = f"{manager.url}/kruise/api/sandboxes"
-        assert httpx.post(url, json=body, headers=headers, trust_env=False).status_code == 201
+        assert httpx.post(url, json=body, headers=headers, **PATIENTLY).status_code == 201
         made = [path for path in tmp_path.iterdir() if path.name.startswith("kruise-local-")]
         assert made
         for path in made:
@@ -101,7 +101,7 @@ def test_no_other_user_can_look_into_the_directories(
 def test_the_gateway_can_demand_the_sandboxs_token() -> None:
     with (
         LocalManager(gateway="uuid") as manager,
-        httpx.Client(trust_env=False, timeout=60) as client,
+        httpx.Client(**PATIENTLY) as client,
     ):
         made = client.post(
             f"{manager.url}/kruise/api/sandboxes",

@@ -15,7 +15,7 @@ from frameworks import offline
 from frameworks.programs.steps import GREETING, MODULE
 from kruise_autopatch_local import LocalManager, LocalManagerError
 
-from .clients import Sandbox
+from .clients import PATIENTLY, Sandbox
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def isolated() -> Iterator[LocalManager]:
 
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, timeout=60) as client:
+    with httpx.Client(**PATIENTLY) as client:
         yield client
 
 

@@ -14,6 +14,7 @@ from kruise_autopatch_local import LocalManager
 from support.fresh import PATIENCE
 
 from . import malformed
+from .clients import PATIENTLY
 
 SEED, NUMBER = 20261128, 500
 
@@ -21,7 +22,7 @@ SEED, NUMBER = 20261128, 500
 def test_no_request_yields_a_traceback() -> None:
     with LocalManager(newer=True) as manager:
         headers = {"X-API-Key": manager.api_key}
-        with httpx.Client(headers=headers, trust_env=False, timeout=60) as client:
+        with httpx.Client(headers=headers, **PATIENTLY) as client:
             body = {"templateID": "base", "timeout": 6000}
             made = client.post(f"{manager.url}/kruise/api/sandboxes", json=body).json()
             statuses: Counter[int | None] = Counter()
@@ -42,7 +43,7 @@ def test_no_request_yields_a_traceback() -> None:
     ["api/sandboxes", "{id}/49983/process.Process/Start", "{id}/49983/files", "{id}/49999/execute"],
 )
 def test_a_client_that_goes_amid_its_request_is_no_error(path: str) -> None:
-    with LocalManager() as manager, httpx.Client(trust_env=False, timeout=60) as client:
+    with LocalManager() as manager, httpx.Client(**PATIENTLY) as client:
         key = {"X-API-Key": manager.api_key}
         sandboxes = f"{manager.url}/kruise/api/sandboxes"
         made = client.post(sandboxes, json={"templateID": "base"}, headers=key).json()

@@ -14,7 +14,7 @@ import psutil
 
 from kruise_autopatch_local import LocalManager
 
-from .clients import Sandbox, command, streaming
+from .clients import PATIENTLY, Sandbox, command, streaming
 
 SANDBOXES = 60
 STREAMS = 120
@@ -30,7 +30,7 @@ def test_many_sandboxes_and_a_quick_end() -> None:
     async def fill(manager: LocalManager) -> None:
         key = {"X-API-Key": manager.api_key}
         limits = httpx.Limits(max_connections=20)
-        async with httpx.AsyncClient(trust_env=False, timeout=300, limits=limits) as client:
+        async with httpx.AsyncClient(**PATIENTLY, limits=limits) as client:
 
             async def one() -> None:
                 url = f"{manager.url}/kruise/api/sandboxes"
@@ -61,7 +61,7 @@ def test_many_sandboxes_and_a_quick_end() -> None:
 def test_many_streams(manager: LocalManager, sandbox: Sandbox) -> None:
     async def talk() -> None:
         limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(trust_env=False, timeout=300, limits=limits) as client:
+        async with httpx.AsyncClient(**PATIENTLY, limits=limits) as client:
             begun = 0
             all_begun = asyncio.Event()
 
@@ -94,7 +94,7 @@ def test_much_data_in_little_memory() -> None:
 
     async def talk(manager: LocalManager) -> None:
         key = {"X-API-Key": manager.api_key}
-        async with httpx.AsyncClient(trust_env=False, timeout=300) as client:
+        async with httpx.AsyncClient(**PATIENTLY) as client:
             url = f"{manager.url}/kruise/api/sandboxes"
             made = (await client.post(url, json={"templateID": "base"}, headers=key)).json()
             files = f"{manager.url}/kruise/{made['sandboxID']}/49983/files"

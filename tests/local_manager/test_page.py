@@ -14,7 +14,7 @@ import pytest
 from kruise_autopatch_local import LocalManager
 from support import fresh, loopback_tls
 
-from .clients import Sandbox
+from .clients import PATIENTLY, Sandbox
 
 # What makes a browser of a client.
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -25,7 +25,10 @@ def browser(manager: LocalManager) -> Iterator[httpx.Client]:
     """A client with the cookie, and with what a browser says of a window."""
     window = {**BROWSER, "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "none"}
     with httpx.Client(
-        base_url=manager.url, headers=window, trust_env=False, timeout=60, follow_redirects=True
+        base_url=manager.url,
+        headers=window,
+        **PATIENTLY,
+        follow_redirects=True,
     ) as client:
         assert client.get(manager.page_link()).status_code == 200
         yield client
@@ -46,7 +49,7 @@ DATA = ("state", "sandboxes/x/list", "sandboxes/x/read", "sandboxes/x/output")
 
 def test_a_link_is_used_up_by_its_first_use(manager: LocalManager) -> None:
     link = manager.page_link()
-    with httpx.Client(headers=BROWSER, trust_env=False) as client:
+    with httpx.Client(headers=BROWSER, **PATIENTLY) as client:
         # Not by a look at it, nor by another site's page, nor in a frame.
         assert client.head(link).status_code == 401
         assert client.get(link, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
@@ -77,11 +80,11 @@ def test_over_https_and_past_a_proxy(
     with LocalManager(**loopback_tls.https(certificates)) as manager:
         link = manager.page_link()
         assert link.startswith(f"{manager.url}/?token=")
-        answer = httpx.get(link, headers=BROWSER, trust_env=False, verify=False)
+        answer = httpx.get(link, headers=BROWSER, **PATIENTLY, verify=False)
         assert "; secure" in answer.headers["set-cookie"].lower()
         with manager.fault("502", path="/kruise/api/teams") as fault:
             url = f"{manager.url}/kruise/api/teams"
-            assert httpx.get(url, trust_env=False, verify=False).status_code == 502
+            assert httpx.get(url, **PATIENTLY, verify=False).status_code == 502
         assert fault.met == 1
 
 
@@ -225,7 +228,7 @@ def test_the_link_is_printed_at_the_start_for_people() -> None:
         lines = [server.stderr.readline() for _ in range(2)]
         (link,) = re.findall(r"to watch, open (\S+)", "".join(lines))
         assert link.startswith(f"{url}/?token=")
-        assert httpx.get(link, headers=BROWSER, trust_env=False).status_code == 303
+        assert httpx.get(link, headers=BROWSER, **PATIENTLY).status_code == 303
         server.terminate()
         # Nothing of what was printed for programs is another than before.
         rest = server.stdout.read()

@@ -7,8 +7,10 @@ table in docs/local-manager.md names each answer that may be another one, and wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -53,6 +55,7 @@ def ask(program: str, arguments: list[str], result: Path, variables: dict[str, s
         cwd=result.parent,
         capture_output=True,
         text=True,
+        timeout=fresh.PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -91,6 +94,18 @@ def walked() -> str:
     return "old" if release < (2, 20) else "mid" if release < (2, 51) else "new"
 
 
+def free_ports(count: int) -> int:
+    """The first of so many free ports in a row: sandboxes share this machine's network."""
+    while True:
+        with contextlib.ExitStack() as sockets:
+            probe = sockets.enter_context(socket.create_server(("", 0)))
+            first: int = probe.getsockname()[1]
+            with contextlib.suppress(OSError, OverflowError):
+                for port in range(first + 1, first + count):
+                    sockets.enter_context(socket.create_server(("", port)))
+                return first
+
+
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_walk(manager: LocalManager, tmp_path: Path, mode: str) -> None:
     if find_spec("e2b_code_interpreter") is None:
@@ -100,6 +115,7 @@ def test_walk(manager: LocalManager, tmp_path: Path, mode: str) -> None:
         **manager.environment(),
         "WALK_TEMPLATE": "code-interpreter",
         "WALK_RAW_KEY": manager.api_key,
+        "WALK_PORT": str(free_ports(8)),
     }
     steps = ask("walk.py", [mode, str(result)], result, variables)["steps"]
     here = dict(zip(numbered([step["name"] for step in steps]), steps))
@@ -147,6 +163,8 @@ def comparable(outcome: Any) -> str:
         (r'"(findfont|Matplotlib is building)[^"]*"(, )?', ""),
         # A long header, cut after so many letters.
         (r"b{50,}", "b"),
+        # print() writes a line in two parts, which a busy kernel sends as two.
+        (r'", "\\n"', r'\\n"'),
         (r"/[^\" ]*/IPython/core/\w+\.py:\d+|/PATH:\d+", "FILE:LINE"),
     ):
         text = re.sub(pattern, instead, text)

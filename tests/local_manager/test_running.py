@@ -22,7 +22,7 @@ import pytest
 
 from kruise_autopatch_local import LocalManager, LocalManagerError, options
 
-from .clients import USER, Sandbox
+from .clients import PATIENTLY, USER, Sandbox
 
 COMMAND = [sys.executable, "-m", "kruise_autopatch_local"]
 
@@ -31,7 +31,7 @@ def create(manager: LocalManager) -> Any:
     body = {"templateID": "base", "timeout": 600}
     headers = {"X-API-Key": manager.api_key}
     return httpx.post(
-        f"{manager.url}/kruise/api/sandboxes", json=body, headers=headers, trust_env=False
+        f"{manager.url}/kruise/api/sandboxes", json=body, headers=headers, **PATIENTLY
     ).json()
 
 
@@ -68,7 +68,7 @@ def test_the_first_line_is_the_url(tmp_path: Path) -> None:
         # A new one each time.
         assert re.fullmatch("export E2B_API_KEY=local-[0-9a-f]{32}", key)
         headers = {"X-API-Key": key.partition("=")[2]}
-        listed = httpx.get(f"{url}/kruise/api/v2/sandboxes", headers=headers, trust_env=False)
+        listed = httpx.get(f"{url}/kruise/api/v2/sandboxes", headers=headers, **PATIENTLY)
         assert listed.json() == []
         server.send_signal(signal.SIGINT)
         assert server.wait() in (0, -signal.SIGINT)
@@ -84,7 +84,7 @@ def test_a_clean_shutdown_leaves_no_process_and_no_directory(
     seconds = unique()
     with (
         LocalManager(isolation=isolation) as manager,
-        httpx.Client(trust_env=False, timeout=60) as client,
+        httpx.Client(**PATIENTLY) as client,
     ):
         sandbox = Sandbox(manager, create(manager), client)
         sandbox.run_code("1")
@@ -111,7 +111,7 @@ def test_a_killed_server_leaves_no_process(tmp_path: Path, monkeypatch: pytest.M
     for isolation in ("auto", "none"):
         with (
             LocalManager(isolation=isolation) as manager,
-            httpx.Client(trust_env=False, timeout=60) as client,
+            httpx.Client(**PATIENTLY) as client,
         ):
             sandbox = Sandbox(manager, create(manager), client)
             sandbox.run(f"setsid env -i sleep {seconds} >/dev/null 2>&1 </dev/null &")
@@ -198,7 +198,7 @@ def test_the_environment_and_a_static_domain() -> None:
             f"{manager.url}/kruise/api/sandboxes",
             json={"templateID": "base"},
             headers={"X-API-Key": "mine"},
-            trust_env=False,
+            **PATIENTLY,
         ).json()
         assert sandbox["domain"] == "static.example"
 

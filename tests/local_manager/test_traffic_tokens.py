@@ -14,6 +14,8 @@ import pytest
 from kruise_autopatch_local import LocalManager, LocalManagerError
 from support.serving import Handler, Server
 
+from .clients import PATIENTLY
+
 HEADER = "e2b-traffic-access-token"
 PROTECTED = "security.agents.kruise.io/enable-jwt-auth"
 
@@ -133,7 +135,7 @@ def test_every_port_is_behind_the_door(
 def test_an_expired_token_opens_nothing() -> None:
     with LocalManager(token_validity=0.001) as manager:
         headers = {"X-API-Key": manager.api_key}
-        with httpx.Client(base_url=manager.url, headers=headers, trust_env=False) as client:
+        with httpx.Client(base_url=manager.url, headers=headers, **PATIENTLY) as client:
             body = {"templateID": "base", "metadata": {PROTECTED: "true"}}
             sandbox = client.post("/kruise/api/sandboxes", json=body).json()
             while knock(client, sandbox, sandbox["trafficAccessToken"]).status_code != 403:

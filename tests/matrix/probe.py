@@ -31,8 +31,6 @@ PRIVATE = "private"
 MODES = ("sync", "async")
 SCHEMES = ("http", "https")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "proxy=")
-# Seconds; a conversation takes ten.
-_PATIENCE = 120
 _ATTEMPTS = 2
 # What is kept of each.
 _OF_REQUESTS = ("method", "scheme", "host", "path", "status")
@@ -145,11 +143,11 @@ def _program(python: str, arguments: list[str], variables: dict[str, str]) -> di
                 cwd=elsewhere,
                 capture_output=True,
                 text=True,
-                timeout=_PATIENCE,
+                timeout=fresh.PATIENCE,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            run["problem"] = f"no end after {_PATIENCE} s"
+            run["problem"] = f"no end after {fresh.PATIENCE} s"
         else:
             lines = done.stdout.splitlines()
             if done.returncode == 0 and lines:

@@ -74,7 +74,7 @@ def feed(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
             cwd=elsewhere,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=fresh.PATIENCE,
             check=False,
         )
 

@@ -29,9 +29,6 @@ WAYS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "proxy= over https": ("https", {}),
 }
 
-# Seconds; the program takes one.
-_PATIENCE = 120
-
 
 class _Handler(ProxyHandler):
     """A server that has nothing, and a proxy: for the one and the other, it notes who asks."""
@@ -106,7 +103,7 @@ def seen(python: str, way: str, patched: bool, certificates: Mapping[str, str]) 
             ),
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=fresh.PATIENCE,
             check=False,
         )
         if done.returncode != 0:

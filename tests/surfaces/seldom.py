@@ -37,7 +37,7 @@ from surfaces.steps import (
 )
 
 # Seconds, for what another process is to bring about.
-_PATIENCE = 30
+_PATIENCE = 600
 _PREFIX = "Async" if MODE == "async" else ""
 
 

@@ -67,7 +67,7 @@ def _guarded(code: str, *options: str) -> tuple[str, int]:
         env=fresh.environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=fresh.PATIENCE,
         check=True,
     )
     name, _, count = done.stdout.strip().rpartition("; ")
@@ -143,7 +143,7 @@ def test_a_test_that_leaves_fails(tmp_path: Path, workers: tuple[str, ...]) -> N
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=fresh.PATIENCE,
         check=False,
     )
     assert done.returncode == 1

@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from support import fresh
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
@@ -101,6 +103,6 @@ def test_a_choice_brings_what_it_is_compared_with() -> None:
 )
 def test_a_choice_of_nothing_is_an_error_in_a_line(option: str, complaint: str) -> None:
     command = [sys.executable, str(BENCHMARKS / "startup.py"), option]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=fresh.PATIENCE)
     assert done.returncode == 1
     assert complaint in done.stderr.splitlines()[-1]

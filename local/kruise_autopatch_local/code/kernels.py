@@ -29,7 +29,8 @@ Line = dict[str, Any]
 # Kernels that a sandbox may have: each one takes the memory of a Python of its own.
 MOST_KERNELS = 32
 
-_START_TIMEOUT = 60
+# Seconds; a throttled Pod may need some minutes. That it has ended is noticed at once.
+_START_TIMEOUT = 300
 _ABORT_TIMEOUT = 5
 # How often a silent execution looks whether its kernel is still there.
 _POLL = 0.2

@@ -37,7 +37,7 @@ _EMPTY = ("/tmp", HOME)
 # Without root: nobody but root may look into root's home, and so nothing can lie over it.
 _OWN_WITHOUT_ROOT = ("/tmp", "/root")
 
-_PROBE_TIMEOUT = 30
+_PROBE_TIMEOUT = 120
 # Where Debian's adduser looks for a free number, too.
 _FIRST_UID, _LAST_UID = 1000, 60000
 

@@ -32,9 +32,6 @@ SCHEMAS = {
 JOBS = {"local": "1 passed", "program": "/kruise/default--", "cluster": "/kruise/default--"}
 each_job = pytest.mark.parametrize("job", JOBS)
 
-# Seconds. Far above what any of these programs needs, so that only a hang meets it.
-_PATIENCE = 180
-
 
 def recipe(name: str) -> Any:
     return yaml.safe_load((RECIPES / name).read_text("utf-8"))
@@ -119,7 +116,7 @@ class Runner:
             start_new_session=True,
         )
         self._shells.append(shell)
-        status = shell.wait(_PATIENCE)
+        status = shell.wait(fresh.PATIENCE)
         if status != 0:
             self.end()
         assert status == 0, f"{script}\n{self.output}"

@@ -16,9 +16,6 @@ from pathlib import Path
 from support import fresh
 from support.programs import ON
 
-# Seconds. Far above what any of these servers needs, so that only a hang meets it.
-_PATIENCE = 90
-
 
 @contextlib.contextmanager
 def running(*arguments: str, directory: Path) -> Iterator[subprocess.Popen[bytes]]:
@@ -42,15 +39,15 @@ def running(*arguments: str, directory: Path) -> Iterator[subprocess.Popen[bytes
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(10)
+            process.wait(fresh.PATIENCE)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(_PATIENCE)
+        process.wait(fresh.PATIENCE)
 
 
 def eventually(condition: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
     """Wait until ``condition`` holds, or ``process`` has ended."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + fresh.PATIENCE
     while not condition():
         assert process.poll() is None, "the server has ended"
         assert time.monotonic() < end, "no sign of the server"
@@ -68,7 +65,7 @@ def get(port: int) -> str:
     """The body of ``/``, or nothing if nobody answers yet."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://127.0.0.1:{port}/", timeout=30) as response:
+        with opener.open(f"http://127.0.0.1:{port}/", timeout=fresh.PATIENCE) as response:
             body: bytes = response.read()
             return body.decode()
     except OSError:
