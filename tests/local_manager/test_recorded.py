@@ -84,7 +84,7 @@ def test_raw_answers(manager: LocalManager, tmp_path: Path) -> None:
         if answer["status"] != expected
     }
     unexplained = {name: seen for name, seen in others.items() if name not in documented("Raw")}
-    assert unexplained == {}
+    assert not unexplained, json.dumps(unexplained, indent=1)
     assert len(recorded) - len(others) >= ALIKE_RAW
 
 
@@ -132,7 +132,7 @@ def test_walk(manager: LocalManager, tmp_path: Path, mode: str) -> None:
         different += 1
         if name not in expected:
             unexplained[name] = (outcome, found)
-    assert unexplained == {}
+    assert not unexplained, json.dumps(unexplained, indent=1, ensure_ascii=False)
     if walked() != "old":
         # The old SDK has fewer operations.
         assert different <= DIFFERENT_STEPS
