@@ -44,6 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(autouse=True)
 def nothing_but_loopback() -> Iterator[None]:
     """Fails a test since whose predecessor something tried to reach another machine."""

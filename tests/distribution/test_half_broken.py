@@ -119,6 +119,7 @@ print(json.dumps(found))
 )
 
 
+@pytest.mark.long
 def test_whichever_module_of_ours_is_missing_the_sdk_is_not_native(
     environment: Environment,
 ) -> None:

@@ -73,6 +73,7 @@ result = [in_child(interrupted, at, ERROR) for at in points]
 
 
 # Each at other points.
+@pytest.mark.long
 @pytest.mark.parametrize(("error", "first"), [("KeyboardInterrupt", "0"), ("MemoryError", "0.5")])
 def test_after_an_interrupted_import_no_client_is_native(error: str, first: str) -> None:
     code = INTERRUPTED.replace("FIRST", first).replace("ERROR", error)

@@ -89,6 +89,7 @@ def faithful_one() -> Iterator[Program]:
         yield program
 
 
+@pytest.mark.long
 def test_a_connection_is_used_again(sandbox: Sandbox, faithful_one: Program) -> None:
     # Whatever pauses the machine makes, some of these follow each other within a second.
     for _ in range(50):

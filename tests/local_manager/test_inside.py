@@ -151,9 +151,12 @@ def test_a_process_with_pipes(tmp_path: Path) -> None:
         )
         while not process._listeners:
             await asyncio.sleep(0)
+        heard = process.listen()
         beginning, data = {"start": {"process": TAGGED}}, {"data": {"input": {"stdin": HELLO}}}
         (answer, end) = await inside.stream(f"{PROCESSES}/StreamInput", beginning, data)
         assert (answer, end) == ({}, {})
+        await heard.get()
+        process.forget(heard)
         (error,) = await inside.stream(f"{PROCESSES}/StreamInput", data)
         assert error["error"]["message"] == "the first message must be a start event"
         assert await _words(inside, "SendSignal", signal="SIGNAL_SIGTERM") == ""

@@ -24,6 +24,8 @@ import pytest
 from kruise_autopatch_local import LocalManager
 from support import fresh
 
+pytestmark = pytest.mark.long
+
 RECORDED = Path(__file__).parent / "recorded"
 DOCS = Path(__file__).parents[2] / "docs" / "local-manager.md"
 

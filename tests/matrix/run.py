@@ -60,12 +60,17 @@ def main() -> int:
 
     reports: dict[Environment, dict[str, Any]] = {}
 
-    def prove(environment: Environment) -> tuple[dict[str, Any], float]:
-        more = releases.more_of(environment) if options.representative else list(MORE)
-        return _report(environment, wheel, pythons[environment.python], work, results, more)
+    def more(environment: Environment) -> list[str]:
+        return releases.more_of(environment) if options.representative else list(MORE)
 
+    def prove(environment: Environment) -> tuple[dict[str, Any], float]:
+        python = pythons[environment.python]
+        return _report(environment, wheel, python, work, results, more(environment))
+
+    # Those that take longest come first, so that none of them is alone in the end.
+    in_order = sorted(chosen, key=lambda environment: -len(more(environment)))
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        futures = {pool.submit(prove, environment): environment for environment in chosen}
+        futures = {pool.submit(prove, environment): environment for environment in in_order}
         for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
             environment = futures[future]
             reports[environment], seconds = future.result()
@@ -100,7 +105,11 @@ def _parser() -> argparse.ArgumentParser:
         "--only", type=_versions, metavar="VERSION,VERSION", help="these e2b releases"
     )
     parser.add_argument(
-        "--jobs", type=int, default=2 * (os.cpu_count() or 1), help="environments at a time"
+        # Half of the time they wait.
+        "--jobs",
+        type=int,
+        default=3 * (os.cpu_count() or 1),
+        help="environments at a time",
     )
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
     parser.add_argument("--work-directory", type=Path, default=CHECKOUT / ".tox" / "matrix-work")

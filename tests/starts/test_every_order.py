@@ -99,6 +99,7 @@ result = branches([])
 
 # What the SDK imports beside itself asks our finder, and one such import is enough for that; or
 # there is none, and our finder is one that nobody has to ask.
+@pytest.mark.long
 @pytest.mark.parametrize(
     "preparation",
     [

@@ -38,7 +38,7 @@ from surfaces.steps import (
 )
 
 # Far above what it takes, below the patience of those who start it: where it hangs, it shows.
-faulthandler.dump_traceback_later(100, exit=True)
+faulthandler.dump_traceback_later(500, exit=True)
 
 if WAY == "call":
     from kruise_autopatch import patch_e2b

@@ -60,7 +60,7 @@ def value(mode: str, code: str, variables: dict[str, str] | None = None) -> Any:
     return json.loads(forked.output(program, variables).splitlines()[-1])
 
 
-@pytest.mark.xdist_group("rotation")
+@pytest.mark.long
 def test_a_program_loses_no_request_in_twenty_lifetimes() -> None:
     # The leeway forgives a machine that is slow to deliver a request, not a client that keeps an
     # old token: the program runs for much longer.
