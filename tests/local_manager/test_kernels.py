@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_client.asynchronous.client import AsyncKernelClient
 
 from kruise_autopatch_local.code import kernels
 from kruise_autopatch_local.code.kernels import Context, Kernels
+from kruise_autopatch_local.streaming import closing
+from support import fresh
 
 
 async def lines(context: Context, code: str) -> list[tuple[str, Any]]:
@@ -18,7 +21,7 @@ async def lines(context: Context, code: str) -> list[tuple[str, Any]]:
     return [
         (line["type"], line.get("name") or line.get("text"))
         async for line in context.execute(code, {})
-        if line["type"] != "number_of_executions"
+        if line["type"] not in ("number_of_executions", "keepalive")
     ]
 
 
@@ -30,16 +33,94 @@ def test_a_kernel_that_has_ended_is_replaced_once_that_is_told(tmp_path: Path) -
         home = str(tmp_path)
         context = await Kernels(home, home, lambda: dict(os.environ)).default("python")
         try:
-            assert await lines(context, "print('one')") == [("stdout", "one\n"), END]
+            assert await lines(context, "'one'") == [("result", "one"), END]
             manager = context._manager
             await manager.shutdown_kernel(now=True)
-            assert await lines(context, "print('two')") == [RESTARTED, END]
+            assert await lines(context, "'two'") == [RESTARTED, END]
             assert await lines(context, "'three'") == [("result", "three"), END]
         finally:
             await context.remove()
-        assert await lines(context, "print('never')") == [RESTARTED]
+        assert await lines(context, "'never'") == [RESTARTED]
 
     asyncio.run(lived())
+
+
+async def given_up(context: Context, code: str) -> None:
+    """An execution whose client leaves when the first line after its number is there."""
+    async with closing(context.execute(code, {})) as answer:
+        async for line in answer:
+            if line["type"] not in ("number_of_executions", "keepalive"):
+                return
+
+
+# As ipykernel has been seen to do when its own code was interrupted: it says that it is idle, and
+# answers nothing any more.
+DEAF = """
+import asyncio, sys, time
+async def never(*anything):
+    await asyncio.Event().wait()
+get_ipython().kernel.shell_handlers["execute_request"] = never
+sys.stdout.write("begun"); sys.stdout.flush()
+time.sleep(600)
+"""
+
+
+def test_a_kernel_that_is_deaf_after_an_interrupt_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "_ABORT_TIMEOUT", 2)
+
+    async def lived() -> None:
+        home = str(tmp_path)
+        context = await Kernels(home, home, lambda: dict(os.environ)).default("python")
+        try:
+            await given_up(context, DEAF)
+            assert await asyncio.wait_for(lines(context, "'next'"), fresh.PATIENCE) == [
+                ("result", "next"),
+                END,
+            ]
+        finally:
+            await context.remove()
+
+    asyncio.run(lived())
+
+
+def test_a_kernel_is_asked_when_it_has_replied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ipykernel 7.0 to 7.3 may never read a request that comes amid its reply (issue 1554)."""
+    unanswered: set[str] = set()
+    asked = []
+    execute, get_shell_msg = AsyncKernelClient.execute, AsyncKernelClient.get_shell_msg
+
+    def noted(client: Any, code: str, **options: Any) -> str:
+        asked.append((code, set(unanswered)))
+        request: str = execute(client, code, **options)
+        unanswered.add(request)
+        return request
+
+    async def heard(client: Any, *arguments: Any, **options: Any) -> Any:
+        reply = await get_shell_msg(client, *arguments, **options)
+        unanswered.discard(reply["parent_header"].get("msg_id"))
+        return reply
+
+    monkeypatch.setattr(AsyncKernelClient, "execute", noted)
+    monkeypatch.setattr(AsyncKernelClient, "get_shell_msg", heard)
+
+    async def lived() -> None:
+        home = str(tmp_path)
+        context = await Kernels(home, home, lambda: dict(os.environ)).default("python")
+        try:
+            assert await lines(context, "x = 41") == [END]
+            await given_up(context, "import time\n'begun'; display(1); time.sleep(600)")
+            assert await lines(context, "1 / 0") == [("error", "ZeroDivisionError"), END]
+            assert await lines(context, "x + 1") == [("result", "42"), END]
+        finally:
+            await context.remove()
+
+    asyncio.run(lived())
+    assert len(asked) == 6  # with what sets a kernel up, and what asks whether it is deaf
+    assert [early for early in asked if early[1]] == []
 
 
 def test_a_kernel_that_cannot_be_started(tmp_path: Path) -> None:

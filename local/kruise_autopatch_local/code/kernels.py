@@ -85,6 +85,8 @@ class Context:
         self._client: Any = None
         # So many has the kernel begun.
         self._executions = 0
+        # The request that it was sent last.
+        self._asked = ""
         self._given_up = False
         self._removed = False
 
@@ -168,8 +170,8 @@ class Context:
             try:
                 async with closing(self._run(code, silent=False)) as messages:
                     async for message in messages:
-                        if message is not None and message["msg_type"] == "execute_input":
-                            self._executions = message["content"]["execution_count"]
+                        if message is not None:
+                            self._notice(message)
                         line = {"type": "keepalive"} if message is None else _line(message)
                         if line is not None:
                             yield line
@@ -186,24 +188,34 @@ class Context:
                 if not finished:
                     # The client left (for example at its timeout): what it started must not hold
                     # up the next execution.
-                    await self._abort()
+                    await self._abort(number)
                 if env and self.language == PYTHON:
                     await self._run_silently("__import__('_kruise_local').restore()")
             yield {"type": "end_of_execution"}
 
-    async def _abort(self) -> None:
+    def _notice(self, message: dict[str, Any]) -> None:
+        """Count the executions that have begun."""
+        if message["msg_type"] == "execute_input":
+            self._executions = message["content"]["execution_count"]
+
+    async def _abort(self, number: int) -> None:
+        """End an execution: its kernel is interrupted, and answers again, or is stopped."""
         if self._client is None or self._removed:
             return
+        try:
+            await asyncio.wait_for(self._interrupt(number), _ABORT_TIMEOUT)
+        except asyncio.TimeoutError:
+            await self._stop()
+
+    async def _interrupt(self, number: int) -> None:
+        client = self._client
+        # A kernel ignores what comes before it has begun.
+        while self._executions < number:
+            self._notice(await client.get_iopub_msg())
         await self._manager.interrupt_kernel()
-        deadline = time.monotonic() + _ABORT_TIMEOUT
-        while time.monotonic() < deadline:
-            try:
-                message = await self._client.get_iopub_msg(timeout=0.5)
-            except queue.Empty:
-                continue
-            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
-                return
-        await self._stop()
+        await self._replied(client, self._asked)
+        # One that was interrupted in its own code may be deaf, although it says that it is idle.
+        await self._run_silently("")
 
     async def _run_silently(self, code: str) -> None:
         with contextlib.suppress(_KernelDied):
@@ -215,9 +227,15 @@ class Context:
         client = self._client
         if client is None:
             raise _KernelDied
+        # After an error a kernel drops, for a moment, whatever comes: here, the next execution.
         message_id = client.execute(
-            code, silent=silent, store_history=not silent, allow_stdin=False
+            code,
+            silent=silent,
+            store_history=not silent,
+            allow_stdin=False,
+            stop_on_error=False,
         )
+        self._asked = message_id
         last = time.monotonic()
         while True:
             if self._given_up or self._client is not client:
@@ -235,10 +253,26 @@ class Context:
                 continue
             if message["msg_type"] == "status":
                 if message["content"]["execution_state"] == "idle":
+                    await self._replied(client, message_id)
                     return
                 continue
             last = time.monotonic()
             yield message
+
+    async def _replied(self, client: Any, message_id: str) -> None:
+        """Wait for the reply to a request; it comes beside the messages, or not if the kernel ends.
+
+        ipykernel 7.0 to 7.3 may never read a request that comes amid its reply (its issue 1554).
+        """
+        while self._client is client:
+            try:
+                reply = await client.get_shell_msg(timeout=_POLL)
+            except queue.Empty:
+                if self._client is not client or not await self._manager.is_alive():
+                    return
+            else:
+                if reply["parent_header"].get("msg_id") == message_id:
+                    return
 
 
 class _KernelDied(Exception):
