@@ -15,7 +15,7 @@ import pytest
 
 from kruise_autopatch_local.envd.service import Envd
 from kruise_autopatch_local.inside.house import House
-from kruise_autopatch_local.inside.processes import CannotStart, Command, Process
+from kruise_autopatch_local.inside.processes import CannotStart, Command, Ended, Process
 from kruise_autopatch_local.inside.users import UnknownUser, Users
 from kruise_autopatch_local.plan import Plan
 
@@ -179,8 +179,8 @@ def test_a_process_with_a_terminal(tmp_path: Path) -> None:
         assert "stdin not enabled" in await _words(inside, "SendInput", input={"stdin": HELLO})
         assert await _words(inside, "SendInput", input={"pty": HELLO}) == ""
         said = b""
-        while not process.ended:
-            event = await queue.get()
+        # The process may have ended before all that it said has been read.
+        while not isinstance(event := await queue.get(), Ended):
             said += getattr(event, "data", b"")
         await process.finished
         assert b"30 100" in said
