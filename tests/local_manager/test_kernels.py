@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,33 @@ from kruise_autopatch_local.streaming import closing
 from support import fresh
 
 
-async def lines(context: Context, code: str) -> list[tuple[str, Any]]:
+async def told(context: Context, code: str) -> AsyncGenerator[tuple[str, Any], None]:
     """What an execution yields: each line's kind, and what it is about."""
-    return [
-        (line["type"], line.get("name") or line.get("text"))
-        async for line in context.execute(code, {})
-        if line["type"] not in ("number_of_executions", "keepalive")
-    ]
+    async with closing(context.execute(code, {})) as answer:
+        async for line in answer:
+            if line["type"] not in ("number_of_executions", "keepalive"):
+                yield line["type"], line.get("name") or line.get("text")
+
+
+async def lines(context: Context, code: str) -> list[tuple[str, Any]]:
+    return [line async for line in told(context, code)]
+
+
+async def given_up(context: Context, code: str) -> None:
+    """An execution whose client leaves when the first line is there."""
+    async with closing(told(context, code)) as answer:
+        async for _ in answer:
+            return
+
+
+@asynccontextmanager
+async def python(home: str) -> AsyncIterator[Context]:
+    """The default context for Python, until the end."""
+    context = await Kernels(home, home, lambda: dict(os.environ)).default("python")
+    try:
+        yield context
+    finally:
+        await context.remove()
 
 
 RESTARTED, END = ("error", "ContextRestarting"), ("end_of_execution", None)
@@ -30,31 +52,18 @@ RESTARTED, END = ("error", "ContextRestarting"), ("end_of_execution", None)
 
 def test_a_kernel_that_has_ended_is_replaced_once_that_is_told(tmp_path: Path) -> None:
     async def lived() -> None:
-        home = str(tmp_path)
-        context = await Kernels(home, home, lambda: dict(os.environ)).default("python")
-        try:
+        async with python(str(tmp_path)) as context:
             assert await lines(context, "'one'") == [("result", "one"), END]
             manager = context._manager
             await manager.shutdown_kernel(now=True)
             assert await lines(context, "'two'") == [RESTARTED, END]
             assert await lines(context, "'three'") == [("result", "three"), END]
-        finally:
-            await context.remove()
         assert await lines(context, "'never'") == [RESTARTED]
 
     asyncio.run(lived())
 
 
-async def given_up(context: Context, code: str) -> None:
-    """An execution whose client leaves when the first line after its number is there."""
-    async with closing(context.execute(code, {})) as answer:
-        async for line in answer:
-            if line["type"] not in ("number_of_executions", "keepalive"):
-                return
-
-
-# As ipykernel has been seen to do when its own code was interrupted: it says that it is idle, and
-# answers nothing any more.
+# Says that it is idle when it is interrupted, and answers nothing any more.
 DEAF = """
 import asyncio, sys, time
 async def never(*anything):
@@ -71,16 +80,12 @@ def test_a_kernel_that_is_deaf_after_an_interrupt_is_replaced(
     monkeypatch.setattr(kernels, "_ABORT_TIMEOUT", 2)
 
     async def lived() -> None:
-        home = str(tmp_path)
-        context = await Kernels(home, home, lambda: dict(os.environ)).default("python")
-        try:
+        async with python(str(tmp_path)) as context:
             await given_up(context, DEAF)
             assert await asyncio.wait_for(lines(context, "'next'"), fresh.PATIENCE) == [
                 ("result", "next"),
                 END,
             ]
-        finally:
-            await context.remove()
 
     asyncio.run(lived())
 
@@ -108,15 +113,11 @@ def test_a_kernel_is_asked_when_it_has_replied(
     monkeypatch.setattr(AsyncKernelClient, "get_shell_msg", heard)
 
     async def lived() -> None:
-        home = str(tmp_path)
-        context = await Kernels(home, home, lambda: dict(os.environ)).default("python")
-        try:
+        async with python(str(tmp_path)) as context:
             assert await lines(context, "x = 41") == [END]
             await given_up(context, "import time\n'begun'; display(1); time.sleep(600)")
             assert await lines(context, "1 / 0") == [("error", "ZeroDivisionError"), END]
             assert await lines(context, "x + 1") == [("result", "42"), END]
-        finally:
-            await context.remove()
 
     asyncio.run(lived())
     assert len(asked) == 6  # with what sets a kernel up, and what asks whether it is deaf

@@ -7,10 +7,8 @@ table in docs/local-manager.md names each answer that may be another one, and wh
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -23,6 +21,7 @@ import pytest
 
 from kruise_autopatch_local import LocalManager
 from support import fresh
+from support.serving import free_ports
 
 pytestmark = pytest.mark.long
 
@@ -98,18 +97,6 @@ def walked() -> str:
     return "old" if release < (2, 20) else "mid" if release < (2, 51) else "new"
 
 
-def free_ports(count: int) -> int:
-    """The first of so many free ports in a row: sandboxes share this machine's network."""
-    while True:
-        with contextlib.ExitStack() as sockets:
-            probe = sockets.enter_context(socket.create_server(("", 0)))
-            first: int = probe.getsockname()[1]
-            with contextlib.suppress(OSError, OverflowError):
-                for port in range(first + 1, first + count):
-                    sockets.enter_context(socket.create_server(("", port)))
-                return first
-
-
 @pytest.mark.parametrize("mode", ["sync", "async"])
 def test_walk(manager: LocalManager, tmp_path: Path, mode: str) -> None:
     if find_spec("e2b_code_interpreter") is None:
@@ -168,8 +155,6 @@ def comparable(outcome: Any) -> str:
         (r'"(findfont|Matplotlib is building)[^"]*"(, )?', ""),
         # A long header, cut after so many letters.
         (r"b{50,}", "b"),
-        # print() writes a line in two parts, which a busy kernel sends as two.
-        (r'", "\\n"', r'\\n"'),
         (r"/[^\" ]*/IPython/core/\w+\.py:\d+|/PATH:\d+", "FILE:LINE"),
     ):
         text = re.sub(pattern, instead, text)

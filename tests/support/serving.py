@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import socketserver
@@ -67,3 +68,15 @@ class ProxyServer(Server):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that leaves in the middle is no news."""
+
+
+def free_ports(count: int) -> int:
+    """The first of so many free ports in a row, for servers of others."""
+    while True:
+        with contextlib.ExitStack() as sockets:
+            probe = sockets.enter_context(socket.create_server(("", 0)))
+            first: int = probe.getsockname()[1]
+            with contextlib.suppress(OSError, OverflowError):
+                for port in range(first + 1, first + count):
+                    sockets.enter_context(socket.create_server(("", port)))
+                return first

@@ -170,9 +170,11 @@ class Context:
             try:
                 async with closing(self._run(code, silent=False)) as messages:
                     async for message in messages:
-                        if message is not None:
-                            self._notice(message)
-                        line = {"type": "keepalive"} if message is None else _line(message)
+                        if message is None:
+                            yield {"type": "keepalive"}
+                            continue
+                        self._notice(message)
+                        line = _line(message)
                         if line is not None:
                             yield line
                 finished = True
@@ -214,7 +216,7 @@ class Context:
             self._notice(await client.get_iopub_msg())
         await self._manager.interrupt_kernel()
         await self._replied(client, self._asked)
-        # One that was interrupted in its own code may be deaf, although it says that it is idle.
+        # It has said that it is done, which is no sign that it hears what comes next.
         await self._run_silently("")
 
     async def _run_silently(self, code: str) -> None:

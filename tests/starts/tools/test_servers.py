@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from starts.tools.web_servers import eventually, free_port, get, running
+from starts.tools.web_servers import eventually, get, running
 from support.programs import PRIVATE, URL, output
+from support.serving import free_ports
 
 pytest.importorskip("gunicorn", reason="only in the tox environment `starts`")
 
@@ -51,7 +52,7 @@ SERVERS = {
 def test_each_worker_of_a_web_server_is_patched(server: str, tmp_path: Path) -> None:
     command, imports = SERVERS[server]
     (tmp_path / "application.py").write_text(APPLICATION)
-    port = free_port()
+    port = free_ports(1)
     arguments = command.replace("PORT", str(port)).split()
     with running("-m", *arguments, directory=tmp_path) as process:
         eventually(lambda: get(port), process)

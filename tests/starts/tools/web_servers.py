@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -39,7 +38,7 @@ def running(*arguments: str, directory: Path) -> Iterator[subprocess.Popen[bytes
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(fresh.PATIENCE)
+            process.wait(10)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(fresh.PATIENCE)
@@ -52,13 +51,6 @@ def eventually(condition: Callable[[], object], process: subprocess.Popen[bytes]
         assert process.poll() is None, "the server has ended"
         assert time.monotonic() < end, "no sign of the server"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def get(port: int) -> str:
